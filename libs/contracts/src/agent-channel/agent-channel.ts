@@ -1,0 +1,154 @@
+import { z } from 'zod';
+import { ObjectIdSchema, TimestampSchema } from '../ids.js';
+import { ProcessKindSchema } from '../vocabulary.js';
+
+/** What a host offers when it enrols. */
+export const EnrolmentRequestSchema = z.object({
+  /** One-time token, made by a Project Owner or at the first start of the standalone app. */
+  token: z.string().min(16),
+  /** The name or address under which other hosts and clients reach this one. */
+  hostname: z.string().min(1).max(253),
+  /** Folder below which Atrest may create data paths. */
+  dataFolder: z.string().min(1),
+  portRange: z
+    .object({ first: z.int().min(1024).max(65535), last: z.int().min(1024).max(65535) })
+    .refine((range) => range.first <= range.last, 'first must not be above last'),
+  /** How many processes may be placed here. */
+  capacity: z.int().min(0).max(1000),
+  /** Several members of one replica set may share this host: for trying Atrest on one machine only. */
+  allowsColocation: z.boolean(),
+  agentVersion: z.string(),
+});
+export type EnrolmentRequest = z.infer<typeof EnrolmentRequestSchema>;
+
+export const EnrolmentResponseSchema = z.object({
+  hostId: ObjectIdSchema,
+  /** The agent's own bearer credential; shown once. */
+  credential: z.string().min(32),
+});
+export type EnrolmentResponse = z.infer<typeof EnrolmentResponseSchema>;
+
+export const ReplicaSetMemberSchema = z.object({
+  id: z.int().nonnegative(),
+  /** `hostname:port` */
+  host: z.string(),
+  priority: z.number().nonnegative(),
+  votes: z.int().min(0).max(1),
+  arbiterOnly: z.boolean(),
+});
+
+/** What one process should look like. The agent converges to it. */
+export const ProcessGoalSchema = z.object({
+  id: ObjectIdSchema,
+  clusterId: ObjectIdSchema,
+  clusterName: z.string(),
+  kind: ProcessKindSchema,
+  /** `removed`: stopped, and its data path deleted when `deleteData` says so. */
+  desired: z.enum(['running', 'stopped', 'removed']),
+  /** Why it should be stopped, for the agent's log. */
+  reason: z.string().nullable(),
+  /** Uses a customer key: never started from a remembered goal, only from one that the control plane confirmed in this agent's lifetime. */
+  requiresKey: z.boolean(),
+  /** True only on the deletion of the cluster. */
+  deleteData: z.boolean(),
+  /** The process existed before Atrest; its arguments are used as they are and its data path is never deleted. */
+  adopted: z.boolean(),
+  bindIp: z.string(),
+  port: z.int().min(1).max(65535),
+  /** Null for mongos. */
+  dbPath: z.string().nullable(),
+  /** Further command-line arguments, as given by the user. */
+  extraArguments: z.array(z.string()),
+  replicaSet: z
+    .object({
+      name: z.string(),
+      /** `shard` and `config` members are started with --shardsvr and --configsvr. */
+      role: z.enum(['plain', 'shard', 'config']),
+      members: z.array(ReplicaSetMemberSchema),
+      /** This process's agent initiates the set and, after a start of all members together, has one of them stepped up. */
+      leads: z.boolean(),
+    })
+    .nullable(),
+  /** Only for mongos. */
+  router: z
+    .object({
+      /** `<set>/<host:port>,…` */
+      configDB: z.string(),
+      shards: z.array(z.object({ name: z.string(), connection: z.string() })),
+      /** This process's agent adds missing shards. */
+      leads: z.boolean(),
+    })
+    .nullable(),
+});
+export type ProcessGoal = z.infer<typeof ProcessGoalSchema>;
+
+/** What a host should look like. A higher version replaces a lower one as a whole. */
+export const HostGoalSchema = z.object({
+  hostId: ObjectIdSchema,
+  version: z.int().nonnegative(),
+  issuedAt: TimestampSchema,
+  processes: z.array(ProcessGoalSchema),
+});
+export type HostGoal = z.infer<typeof HostGoalSchema>;
+
+/** One piece of work with a result. Snapshots and restores add their kinds. */
+export const AgentTaskSchema = z.discriminatedUnion('kind', [
+  z.object({
+    id: ObjectIdSchema,
+    kind: z.literal('tail-log'),
+    processId: ObjectIdSchema,
+    lines: z.int().min(1).max(1000),
+  }),
+]);
+export type AgentTask = z.infer<typeof AgentTaskSchema>;
+
+export const AgentTaskResultSchema = z.object({
+  taskId: ObjectIdSchema,
+  outcome: z.enum(['done', 'failed']),
+  /** Why it failed. */
+  error: z.string().nullable(),
+  lines: z.array(z.string()).nullable(),
+});
+export type AgentTaskResult = z.infer<typeof AgentTaskResultSchema>;
+
+/** Answer to `GET /agent/v1/poll?goalVersion=<n>&waitSeconds=<s>`; 204 when nothing is new. */
+export const PollResponseSchema = z.object({
+  goal: HostGoalSchema.nullable(),
+  tasks: z.array(AgentTaskSchema),
+});
+export type PollResponse = z.infer<typeof PollResponseSchema>;
+
+/** What an agent sees of one process. */
+export const ProcessObservationSchema = z.object({
+  id: ObjectIdSchema,
+  status: z.enum(['starting', 'running', 'stopping', 'stopped', 'failed']),
+  pid: z.int().positive().nullable(),
+  /** Since when it has this status. */
+  since: TimestampSchema,
+  version: z.string().nullable(),
+  /** `PRIMARY`, `SECONDARY`, `STARTUP2`, …; null for mongos and while unknown. */
+  memberState: z.string().nullable(),
+  /** True for a primary and for a mongos that answers. */
+  writable: z.boolean(),
+  exitCode: z.int().nullable(),
+  exitSignal: z.string().nullable(),
+  /** Why it failed or does not become ready. */
+  error: z.string().nullable(),
+  /** The last lines of its log after a failure, redacted. */
+  lastLogLines: z.array(z.string()),
+  /** The stop signal was sent then, and the process has not exited although patience is over. */
+  stopOverdueSince: TimestampSchema.nullable(),
+  /** Somebody other than this agent started it while it should be stopped; when that was last seen. */
+  startedByHandAt: TimestampSchema.nullable(),
+});
+export type ProcessObservation = z.infer<typeof ProcessObservationSchema>;
+
+/** Body of `POST /agent/v1/observations`. */
+export const ObservationReportSchema = z.object({
+  /** The version the agent converges to. */
+  goalVersion: z.int().nonnegative(),
+  observedAt: TimestampSchema,
+  agentVersion: z.string(),
+  processes: z.array(ProcessObservationSchema),
+});
+export type ObservationReport = z.infer<typeof ObservationReportSchema>;

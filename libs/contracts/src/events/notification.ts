@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import { defineEvent } from '../event.js';
+import { ObjectIdSchema, TimestampSchema } from '../ids.js';
+import { topics } from '../topics.js';
+
+/** A message to people, as other services may remember it. */
+export const NotificationStateSchema = z.object({
+  id: ObjectIdSchema,
+  projectId: ObjectIdSchema.nullable(),
+  kind: z.enum(['KEY_INVALID', 'KEY_VALID', 'KMS_UNREACHABLE', 'KMS_REACHABLE', 'ATTENTION_NEEDED', 'CLUSTER_CONCERN', 'NO_OWNER']),
+  status: z.enum(['PENDING', 'SENT', 'FAILED']),
+  recipients: z.array(z.string()),
+  subject: z.string(),
+  attempts: z.int().nonnegative(),
+  createdAt: TimestampSchema,
+  sentAt: TimestampSchema.nullable(),
+});
+export type NotificationState = z.infer<typeof NotificationStateSchema>;
+
+const event = (name: string, description: string) =>
+  defineEvent<NotificationState>({
+    type: `io.atrest.notification.${name}.v1`,
+    topic: topics.notifications,
+    schema: NotificationStateSchema,
+    description,
+    subjectOf: (notification) => notification.id,
+  });
+
+export const notificationSent = event('sent', 'The mail server accepted the message for every recipient that it will ever accept.');
+export const notificationFailed = event('failed', 'The message could not be delivered to anybody, for good.');

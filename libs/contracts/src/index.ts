@@ -1,0 +1,11 @@
+export { ClientIdSchema, newObjectId, ObjectIdSchema, TimestampSchema, type ObjectId } from './ids.js';
+export * from './vocabulary.js';
+export { topics, type Topic } from './topics.js';
+export { defineEvent, EventEnvelopeSchema, type DataOf, type EventDefinition, type EventEnvelope } from './event.js';
+export { eventDefinitions } from './events/index.js';
+export * from './events/access.js';
+export * from './events/cluster.js';
+export * from './events/key-configuration.js';
+export * from './events/notification.js';
+export * from './events/project.js';
+export * from './agent-channel/agent-channel.js';

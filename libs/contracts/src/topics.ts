@@ -1,0 +1,25 @@
+/** A stream of events. Kafka creates it as declared here; the embedded transport only uses the name. */
+export interface Topic {
+  readonly name: string;
+  /** 12 to begin with (DESIGN §11): the upper bound of consumers that share a service's work. */
+  readonly partitions: number;
+  /** Compacted topics keep the latest event per key, which is enough to rebuild a projection. */
+  readonly compacted: boolean;
+  /** Days an event is kept when the topic is not compacted. */
+  readonly retentionDays: number;
+  readonly description: string;
+}
+
+const compacted = (name: string, description: string): Topic => ({ name, partitions: 12, compacted: true, retentionDays: 7, description });
+
+/** Every topic of Atrest. A service publishes only to its own (DESIGN §2). */
+export const topics = {
+  projects: compacted('atrest.projects', 'Projects with their members and roles'),
+  clusters: compacted('atrest.clusters', 'Clusters, their processes and states'),
+  access: compacted(
+    'atrest.access',
+    'Service accounts, public signing keys and revoked tokens, so that every service can check access by itself',
+  ),
+  keyConfigurations: compacted('atrest.key-configurations', 'Key configurations and their validity'),
+  notifications: compacted('atrest.notifications', 'What was told to whom'),
+} as const satisfies Record<string, Topic>;

@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  resolve: { conditions: ['@atrest/source'] },
+  ssr: { resolve: { conditions: ['@atrest/source'] } },
+  test: {
+    include: ['{libs,apps,tools}/**/*.spec.ts'],
+    exclude: ['**/node_modules/**', '**/dist/**'],
+    // Real servers start and stop in these suites; the limits only end what hangs, nothing asserts time.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    pool: 'forks',
+    maxWorkers: 2,
+  },
+});
