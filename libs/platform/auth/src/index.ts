@@ -1,1 +1,1 @@
-export {};
+export { SealBrokenError, SealingKeys, SealingKeysError, SealingKeyUnknownError } from './sealing-keys.js';
