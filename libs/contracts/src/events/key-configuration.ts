@@ -26,6 +26,18 @@ export const EvidenceSchema = z.object({
 });
 export type Evidence = z.infer<typeof EvidenceSchema>;
 
+/** Kinds of findings that a person should look at and that never stop a database. */
+export const ATTENTION_KINDS = ['UNCLASSIFIED_ERROR', 'KEY_UNAVAILABLE', 'ALIAS_MOVED', 'WRAP_REFUSED'] as const;
+
+/** Something a check met that a person should look at. Holds no secret. */
+export const AttentionSchema = z.object({
+  kind: z.enum(ATTENTION_KINDS),
+  /** What was seen and what to do about it, for people. */
+  detail: z.string(),
+  at: TimestampSchema,
+});
+export type Attention = z.infer<typeof AttentionSchema>;
+
 /** A key configuration as other services may remember it. Never holds credentials. */
 export const KeyConfigurationStateSchema = z.object({
   id: ObjectIdSchema,
@@ -45,6 +57,9 @@ export const KeyConfigurationStateSchema = z.object({
   invalidSince: TimestampSchema.nullable(),
   unreachableSince: TimestampSchema.nullable(),
   lastProvenAt: TimestampSchema.nullable(),
+  /** Only on `attention-needed`: what a person should look at. */
+  attention: AttentionSchema.optional(),
+  /** Grows with every event of this configuration; two events never share one. */
   revision: z.int().nonnegative(),
 });
 export type KeyConfigurationState = z.infer<typeof KeyConfigurationStateSchema>;
