@@ -9,6 +9,7 @@ export default defineConfig({
     // Real servers start and stop in these suites; the limits only end what hangs, nothing asserts time.
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    reporters: ['default', './tools/summary-reporter.mjs'],
     pool: 'forks',
     maxWorkers: 2,
   },

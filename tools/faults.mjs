@@ -9,7 +9,15 @@ const folder = mkdtempSync(join(tmpdir(), 'atrest-faults-'));
 const report = join(folder, 'report.json');
 const run = spawnSync(
   'vitest',
-  ['run', '--testNamePattern', String.raw`\bF\d{2}\b`, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...process.argv.slice(2)],
+  [
+    'run',
+    '--testNamePattern',
+    String.raw`\bF\d{2}\b`,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+    ...process.argv.slice(2),
+  ],
   { stdio: 'inherit' },
 );
 if (run.error) throw run.error;

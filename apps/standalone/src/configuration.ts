@@ -1,0 +1,90 @@
+import { compileConfig, duration, flag, integer, oneOf, optional, secret, text, url, type Compiled } from '@atrest/platform-config';
+
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
+
+/** Every variable the standalone app reads. Each is optional: the defaults are a complete system on one machine. */
+export const standaloneFields = {
+  ATREST_DATA_DIR: text({
+    default: '.atrest',
+    description: 'Folder that keeps everything: PostgreSQL, secrets, data paths of the local agent',
+  }),
+  ATREST_HTTP_HOST: text({ default: '127.0.0.1', description: 'Address the API listens on' }),
+  ATREST_HTTP_PORT: integer({ min: 0, max: 65_535, default: 8080, description: 'Port of the API; 0 takes a free one' }),
+  ATREST_PUBLIC_URL: optional(
+    url({ protocols: ['http:', 'https:'], description: 'Address of the API in mails, when it differs from the one listened on' }),
+  ),
+  ATREST_LOG_LEVEL: oneOf(['trace', 'debug', 'info', 'warn', 'error'], {
+    default: 'info',
+    description: 'Least severe log line that is written',
+  }),
+  ATREST_DATABASE_URL: optional(secret({ description: 'PostgreSQL to use in place of the embedded one' })),
+  ATREST_SEALING_KEYS: optional(
+    secret({
+      description:
+        'Keys that seal credentials, current first: `k2:<base64 of 32 bytes>,k1:…`; made and kept in the data folder when absent',
+    }),
+  ),
+  ATREST_CHECK_INTERVAL: duration({
+    min: 1000,
+    max: DAY,
+    default: MINUTE,
+    description: 'Time between two validity checks of a configuration',
+  }),
+  ATREST_CHECK_CONFIRMATIONS: integer({
+    min: 1,
+    max: 10,
+    default: 3,
+    description: 'Definitive verdicts in a row that make a configuration INVALID',
+  }),
+  ATREST_CHECK_CONFIRMATION_WINDOW: duration({
+    min: 1000,
+    max: 10 * MINUTE,
+    default: 20_000,
+    description: 'Time over which the confirmations are spread',
+  }),
+  ATREST_UNREACHABLE_GRACE: duration({
+    min: 0,
+    max: DAY,
+    default: 5 * MINUTE,
+    description: "How long a KMS may be unreachable before 'KMS unreachable' is raised",
+  }),
+  ATREST_AWS_KMS_ENDPOINT: optional(
+    url({
+      protocols: ['http:', 'https:'],
+      description: 'AWS KMS endpoint in place of the real ones, for a private endpoint or a development KMS',
+    }),
+  ),
+  ATREST_DEVELOPMENT_KMS: flag({
+    default: true,
+    description: 'Start the development KMS when ATREST_AWS_KMS_ENDPOINT is not set; false uses the real AWS KMS',
+  }),
+  ATREST_SMTP_URL: optional(
+    secret({ description: 'Mail server, `smtp://user:password@host:587`; without it mail is caught in the local mailbox page' }),
+  ),
+  ATREST_MAIL_FROM: text({ default: 'Atrest <atrest@localhost>', description: 'Sender of every mail' }),
+  ATREST_OPERATOR_ADDRESS: optional(text({ description: 'Who is told when a project has no owner or a mail cannot be delivered' })),
+  ATREST_AGENT: flag({ default: true, description: 'Run a local agent, so that clusters can be placed on this machine' }),
+  ATREST_AGENT_PORTS: text({
+    default: '27100-27199',
+    pattern: /^\d{4,5}-\d{4,5}$/,
+    description: 'Ports the local agent may give to mongod and mongos',
+  }),
+  ATREST_STOP_KILL_AFTER: duration({
+    min: 10_000,
+    max: DAY,
+    default: 10 * MINUTE,
+    description: 'How long the local agent waits after SIGTERM before SIGKILL',
+  }),
+  ATREST_ON_EXIT: oneOf(['leave', 'stop'], {
+    default: 'leave',
+    description: "What happens to the local agent's processes when the app ends: left running and adopted at the next start, or stopped",
+  }),
+} as const;
+
+export type StandaloneConfiguration = Compiled<typeof standaloneFields>;
+
+/** @throws ConfigError naming every variable that is wrong and its rule, never a value. */
+export function readConfiguration(environment: NodeJS.ProcessEnv): StandaloneConfiguration {
+  return compileConfig(standaloneFields, environment);
+}
