@@ -1,1 +1,5 @@
-export {};
+export { currentCorrelation, runWithCorrelation, type Correlation } from './correlation.js';
+export { createLogger, LOG_LEVELS, type Logger, type LoggerOptions, type LogLevel } from './logger.js';
+export { nestLogger } from './nest-logger.js';
+export { redactText, redactValue } from './redaction.js';
+export { serializeError } from './serialize-error.js';
