@@ -1,1 +1,1 @@
-export {};
+export { Metrics, type MetricsOptions } from './metrics.js';
