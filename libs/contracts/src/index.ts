@@ -9,3 +9,4 @@ export * from './events/key-configuration.js';
 export * from './events/notification.js';
 export * from './events/project.js';
 export * from './agent-channel/agent-channel.js';
+export * from './api/encryption-at-rest.js';
