@@ -1,0 +1,85 @@
+import type { ClusterState, DisabledReason, ProcessKind } from '@atrest/contracts';
+import { isRemoved, isRunning, isStopped, type Desired, type ProcessView } from './process-view.js';
+
+/**
+ * How long one phase of stopping or starting may keep the next one waiting. Measured stops take 1–4 s and starts 1–5 s; a member elected only
+ * moments before needs 11 s to stop. A phase that is not over by then has an unreachable host or a stuck process, and must not hold up the rest.
+ */
+export const PHASE_LIMIT_MS = 15_000;
+
+/** mongos first, then every shard member at once, then the config servers: a shard stopped after them takes over 20 s. */
+const STOP_ORDER: readonly ProcessKind[] = ['mongos', 'mongod', 'config'];
+const START_ORDER: readonly ProcessKind[] = ['config', 'mongod', 'mongos'];
+
+export interface DesiredProcess {
+  readonly desired: Desired;
+  /** For the agent's log; null for a running process. */
+  readonly reason: string | null;
+}
+
+/** What a decision about processes needs of their cluster. */
+export interface ClusterOrder {
+  readonly state: ClusterState;
+  readonly disabledReason: DisabledReason | null;
+}
+
+function reasonFor(order: ClusterOrder): string | null {
+  if (order.state === 'DELETING') return 'The cluster is being deleted.';
+  const reason = order.disabledReason;
+  return reason === null ? null : `The ${reason.provider} key configuration is invalid: ${reason.detail}`;
+}
+
+/** The state every process of the cluster has to reach in the end. */
+function targetOf(state: ClusterState): Desired {
+  switch (state) {
+    case 'DISABLING':
+    case 'DISABLED':
+      return 'stopped';
+    case 'DELETING':
+      return 'removed';
+    case 'CREATING':
+    case 'IDLE':
+    case 'UPDATING':
+    case 'ENABLING':
+    case 'RESTORING':
+      return 'running';
+  }
+}
+
+/**
+ * What each process should be now, by process id. Phases are derived, not stored: a phase begins when its processes are ordered and is over when all of
+ * them are seen to have obeyed or after {@link PHASE_LIMIT_MS}. An order once given is not taken back while the cluster wants the same, so a process
+ * that somebody starts by hand does not send the others back to work.
+ */
+export function desiredProcesses(order: ClusterOrder, processes: readonly ProcessView[], now: Date): Map<string, DesiredProcess> {
+  const target = targetOf(order.state);
+  const reason = target === 'running' ? null : reasonFor(order);
+  const result = new Map<string, DesiredProcess>();
+  let blocked = false;
+  for (const kind of target === 'running' ? START_ORDER : STOP_ORDER) {
+    const phase = processes.filter((process) => process.kind === kind);
+    for (const process of phase) {
+      const ordered = process.desired === target || !blocked;
+      const desired = ordered ? target : process.desired;
+      result.set(process.id, { desired, reason: desired === 'running' ? null : reason });
+    }
+    blocked ||= !phase.every((process) => isPhaseOver(process, target, now));
+  }
+  return result;
+}
+
+function isPhaseOver(process: ProcessView, target: Desired, now: Date): boolean {
+  if (process.desired !== target) return false;
+  if (now.getTime() - process.desiredSince.getTime() >= PHASE_LIMIT_MS) return true;
+  if (target === 'running') return isRunning(process, now);
+  return isStopped(process) || isRemoved(process);
+}
+
+/** When a phase that is under way stops blocking the next one; null when none blocks. The moment at which the cluster has to be looked at again. */
+export function nextPhaseLimit(order: ClusterOrder, processes: readonly ProcessView[], now: Date): Date | null {
+  const target = targetOf(order.state);
+  const limits = processes
+    .filter((process) => process.desired === target && !isPhaseOver(process, target, now))
+    .map((process) => process.desiredSince.getTime() + PHASE_LIMIT_MS);
+  return limits.length === 0 ? null : new Date(Math.min(...limits));
+}
