@@ -43,7 +43,9 @@ function field<T>(options: FieldOptions & { readonly default?: T }, shape: Shape
   const fallback = options.default;
   const defaultText = fallback === undefined ? undefined : shape.write(fallback);
   // A default has to obey its own rule; otherwise the reference would show a value that is refused.
-  if (defaultText !== undefined && defaultText !== '') shape.parse(defaultText);
+  if (defaultText !== undefined && defaultText !== '' && !obeys(shape, defaultText)) {
+    throw new Error(`The default of a setting breaks its own rule: ${shape.rule}`);
+  }
   return {
     description: options.description,
     variable: options.variable,
@@ -53,6 +55,16 @@ function field<T>(options: FieldOptions & { readonly default?: T }, shape: Shape
     absent: () => fallback as T,
     parse: shape.parse,
   };
+}
+
+function obeys<T>(shape: Shape<T>, value: string): boolean {
+  try {
+    shape.parse(value);
+    return true;
+  } catch (error) {
+    if (error instanceof RefusedValue) return false;
+    throw error;
+  }
 }
 
 /** Blanks around a value come from quoting and from files that end with a new line; they are never meant. */

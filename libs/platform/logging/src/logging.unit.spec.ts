@@ -132,6 +132,6 @@ describe('forms', () => {
   });
 
   it('refuses a level that does not exist', () => {
-    expect(() => capture({ level: 'loud' })).toThrow();
+    expect(() => capture({ level: 'loud' })).toThrow(/loud/);
   });
 });

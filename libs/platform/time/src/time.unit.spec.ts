@@ -104,7 +104,7 @@ describe('background loop', () => {
   }
 
   it('runs at once, again on "again", after a wake, and loses no wake that comes during a run', async () => {
-    const { loop, nextRun } = stepped();
+    const { loop, nextRun, errors } = stepped();
     loop.start();
     loop.start();
     (await nextRun()).end('again');
@@ -118,6 +118,7 @@ describe('background loop', () => {
     loop.wake();
     (await nextRun()).end();
     await loop.stop();
+    expect(errors).toEqual([]);
   });
 
   it('reports a throwing run and goes on', async () => {
