@@ -1,1 +1,13 @@
-export {};
+export { ServiceDatabase, type ServiceDatabaseOptions } from './service-database.js';
+export { notify, rows, signalAfterCommit, type Transaction } from './transaction.js';
+export { DatabaseSession } from './session.js';
+export { awaitProjection } from './await-projection.js';
+export {
+  databaseErrorCode,
+  DatabaseUnavailableError,
+  isRetryableTransactionError,
+  MigrationFailedError,
+  SessionLostError,
+  TransactionEndedError,
+  UnsafeIntegerError,
+} from './errors.js';

@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import type { EventDefinition, EventEnvelope } from '@atrest/contracts';
+import { currentCorrelation } from '@atrest/platform-logging';
+import { rows, signalAfterCommit, type Transaction } from '@atrest/platform-persistence';
+import type { Clock } from '@atrest/platform-time';
+import { InvalidEventError } from './errors.js';
+import { newEventId } from './event-id.js';
+import { problemsOf } from './judge.js';
+
+/** Listened to by the relay. */
+export const OUTBOX_CHANNEL = 'outbox';
+
+/** Writes events into the outbox of its service. The only way for an event to leave a service. */
+export class EventPublisher {
+  readonly #source: string;
+  readonly #clock: Clock;
+
+  constructor(service: string, clock: Clock) {
+    this.#source = `/atrest/${service}`;
+    this.#clock = clock;
+  }
+
+  /**
+   * Publishes when, and only when, the transaction commits. Call it after the write that guards the aggregate (the UPDATE … WHERE revision):
+   * that write makes transactions on one aggregate wait for each other, and so its events leave in the order of its changes. Correlation
+   * and causation come from the running request or handler. Throws {@link InvalidEventError}.
+   */
+  async publish<D>(tx: Transaction, definition: EventDefinition<D>, data: D): Promise<EventEnvelope<D>> {
+    const parsed = definition.schema.safeParse(data);
+    if (!parsed.success) throw new InvalidEventError(definition.type, problemsOf(parsed.error));
+    const now = this.#clock.now();
+    const correlation = currentCorrelation();
+    const envelope: EventEnvelope<D> = {
+      specversion: '1.0',
+      id: newEventId(now),
+      source: this.#source,
+      type: definition.type,
+      subject: definition.subjectOf(parsed.data),
+      time: now.toISOString(),
+      datacontenttype: 'application/json',
+      correlationid: correlation?.correlationId ?? randomUUID(),
+      ...(correlation?.causationId === undefined ? {} : { causationid: correlation.causationId }),
+      data: parsed.data,
+    };
+    await rows(tx, 'INSERT INTO outbox (event_id, topic, subject, envelope) VALUES ($1, $2, $3, $4)', [
+      envelope.id,
+      definition.topic.name,
+      envelope.subject,
+      JSON.stringify(envelope),
+    ]);
+    signalAfterCommit(tx, OUTBOX_CHANNEL);
+    return envelope;
+  }
+}
