@@ -11,6 +11,7 @@ export {
 export { LOG_IDS, FAILURE_IDS, WRONG_KEY_IDS } from './log-ids.js';
 export { parseLogLine, type LogRecord } from './log-record.js';
 export { LogReader, tailLog, type LogReaderOptions } from './log-reader.js';
+export { RunLog, type RunLogOptions } from './run-log.js';
 export { explainExit, type ExitExplanation, type ExitStatus } from './explain-exit.js';
 export { processTable, type ProcessIdentity, type ProcessTable, type TableEntry } from './process-table.js';
 export { findMongosOnPort, findProcessOnDbPath, readLockFile, type LockFile } from './find-process.js';
