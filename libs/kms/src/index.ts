@@ -21,13 +21,13 @@ export { CallLimitError, IncompleteAnswerError, KmsError, KmsUsageError, Wrapped
 export { checkCanary, proveKey, type Canary, type Proof } from './canary.js';
 export { sleepFor, withTransientRetries, type TransientRetryOptions } from './transient-retries.js';
 export { CallLimiters, TokenBucket, type CallLimitersOptions } from './call-limiter.js';
+export { awsPartitionOf, awsRegionOf, isAwsAlias, parseAwsKeyArn, type AtlasAwsRegion, type AwsKeyArn } from './aws/aws-regions.js';
 export {
-  ATLAS_AWS_REGIONS,
-  awsPartitionOf,
-  awsRegionOf,
-  isAtlasAwsRegion,
-  isAwsAlias,
-  parseAwsKeyArn,
-  type AtlasAwsRegion,
-  type AwsKeyArn,
-} from './aws/aws-regions.js';
+  AWS_MECHANISM,
+  AwsKeyProvider,
+  awsRequestQuotaOf,
+  type AwsKeyProviderOptions,
+  type AwsKeySettings,
+} from './aws/aws-key-provider.js';
+export { classifyAwsError, type AwsErrorContext } from './aws/aws-error-classification.js';
+export { assertWrappable, ciphertextFor } from './wrapped-blob.js';

@@ -1,1 +1,3 @@
-export {};
+export { DevelopmentKms, type Credentials, type DevelopmentKmsOptions, type KmsCall } from './development-kms/development-kms.js';
+export type { Fault } from './development-kms/faults.js';
+export { FakeKeyProvider, FakeKms, FakeKmsError } from './fake-key-provider.js';

@@ -1,0 +1,220 @@
+import { DecryptCommand, DescribeKeyCommand, EncryptCommand, KMSClient, type KeyMetadata } from '@aws-sdk/client-kms';
+import type { Metrics } from '@atrest/platform-metrics';
+import type { CallLimiters } from '../call-limiter.js';
+import { measured } from '../call-metrics.js';
+import { IncompleteAnswerError, KmsUsageError } from '../errors.js';
+import type { KeyContext, KeyDescription, KeyProvider, KeyState, WrappedBlob } from '../key-provider.js';
+import type { Verdict } from '../verdict.js';
+import { assertWrappable, ciphertextFor } from '../wrapped-blob.js';
+import { classifyAwsError } from './aws-error-classification.js';
+import { awsPartitionOf, awsRegionOf, parseAwsKeyArn, type AtlasAwsRegion } from './aws-regions.js';
+
+/** What a project gives us to use its key. */
+export interface AwsKeySettings {
+  /** Key id, key ARN, alias name (`alias/…`) or alias ARN. */
+  readonly keyId: string;
+  readonly region: AtlasAwsRegion;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  /** Only with temporary credentials. */
+  readonly sessionToken?: string;
+}
+
+/** What the operator of Atrest decides for every AWS key. */
+export interface AwsKeyProviderOptions {
+  readonly limiters: CallLimiters;
+  readonly metrics: Metrics;
+  /**
+   * Another address than AWS's, e.g. a VPC endpoint or the development KMS. Never taken from a project's settings: it would let a
+   * project make us talk to any address of our network.
+   */
+  readonly endpoint?: string;
+  /** 5 s: far above AWS's usual tens of milliseconds, and two tries fit into a check of 30 s. The SDK's own default is none. */
+  readonly connectionTimeoutMs?: number;
+  /** Until the answer begins, and again for each silence within it. */
+  readonly requestTimeoutMs?: number;
+  /** Connections that one client opens at the same time. A check uses one. */
+  readonly maxSockets?: number;
+}
+
+/** `Encrypt` and `Decrypt` with AES-256-GCM inside AWS KMS; the context is AWS's encryption context. */
+export const AWS_MECHANISM = 'AWS_KMS:SYMMETRIC_DEFAULT';
+
+/**
+ * AWS's shared quota for cryptographic operations on symmetric keys, requests per second per account and region
+ * (AWS KMS Developer Guide, "Request quotas for each AWS KMS API operation").
+ */
+export function awsRequestQuotaOf(awsRegion: string): number {
+  if (['us-east-1', 'us-west-2', 'eu-west-1'].includes(awsRegion)) return 100_000;
+  const large = ['us-east-2', 'ap-southeast-1', 'ap-southeast-2', 'ap-northeast-1', 'eu-central-1', 'eu-west-2'];
+  return large.includes(awsRegion) ? 20_000 : 10_000;
+}
+
+const silent = (): void => undefined;
+
+/** A customer key in AWS KMS, used with static credentials. */
+export class AwsKeyProvider implements KeyProvider {
+  readonly provider = 'AWS';
+  private readonly region: string;
+  private readonly client: KMSClient;
+  private readonly deadlineMs: number;
+  private accountId: string | null;
+  private closed = false;
+
+  constructor(
+    private readonly settings: AwsKeySettings,
+    private readonly options: AwsKeyProviderOptions,
+  ) {
+    const region = awsRegionOf(settings.region);
+    if (region === null) throw new KmsUsageError(`No AWS KMS key can live in the region ${settings.region}.`);
+    this.region = region;
+    this.accountId = parseAwsKeyArn(settings.keyId)?.accountId ?? null;
+    const { connectionTimeoutMs = 5_000, requestTimeoutMs = 5_000, maxSockets = 10 } = options;
+    // The last resort against an answer that trickles: no single time-out of the SDK covers a whole request.
+    this.deadlineMs = connectionTimeoutMs + requestTimeoutMs;
+    this.client = new KMSClient({
+      region,
+      // Always given: the SDK would otherwise take AWS_ENDPOINT_URL and the shared configuration file of the machine.
+      endpoint: options.endpoint ?? `https://kms.${region}.${awsPartitionOf(region) === 'aws-cn' ? 'amazonaws.com.cn' : 'amazonaws.com'}`,
+      credentials: {
+        accessKeyId: settings.accessKeyId,
+        secretAccessKey: settings.secretAccessKey,
+        ...(settings.sessionToken !== undefined && { sessionToken: settings.sessionToken }),
+      },
+      // `withTransientRetries` retries; two loops inside each other would take minutes against a dead endpoint.
+      maxAttempts: 1,
+      retryMode: 'standard',
+      defaultsMode: 'standard',
+      requestHandler: {
+        connectionTimeout: connectionTimeoutMs,
+        requestTimeout: requestTimeoutMs,
+        socketTimeout: requestTimeoutMs,
+        throwOnRequestTimeout: true,
+        httpAgent: { keepAlive: true, maxSockets },
+        httpsAgent: { keepAlive: true, maxSockets },
+        logger: { debug: silent, info: silent, warn: silent, error: silent },
+      },
+    });
+  }
+
+  async wrap(plaintext: Uint8Array, context: KeyContext): Promise<WrappedBlob> {
+    assertWrappable(plaintext, context);
+    const { keyId } = this.settings;
+    const answer = await this.call('Encrypt', this.accountId, (abortSignal) =>
+      this.client.send(
+        new EncryptCommand({
+          KeyId: keyId,
+          Plaintext: plaintext,
+          EncryptionContext: encryptionContext(context),
+          // Named, so that an asymmetric key, which cannot authenticate a context, is refused by AWS.
+          EncryptionAlgorithm: 'SYMMETRIC_DEFAULT',
+        }),
+        { abortSignal },
+      ),
+    );
+    if (answer.CiphertextBlob === undefined) throw new IncompleteAnswerError('Encrypt', 'CiphertextBlob');
+    if (answer.KeyId === undefined) throw new IncompleteAnswerError('Encrypt', 'KeyId');
+    this.accountId = parseAwsKeyArn(answer.KeyId)?.accountId ?? this.accountId;
+    return {
+      format: 1,
+      provider: this.provider,
+      keyId,
+      resolvedKeyId: answer.KeyId,
+      // AWS finds rotated key material by itself; a caller cannot name it.
+      keyVersion: null,
+      mechanism: AWS_MECHANISM,
+      context: { projectId: context.projectId, purpose: context.purpose },
+      ciphertext: Buffer.from(answer.CiphertextBlob).toString('base64'),
+    };
+  }
+
+  async unwrap(blob: WrappedBlob, context: KeyContext): Promise<Uint8Array> {
+    const ciphertext = ciphertextFor(blob, { provider: this.provider, mechanism: AWS_MECHANISM, context });
+    const accountId = parseAwsKeyArn(blob.resolvedKeyId)?.accountId ?? this.accountId;
+    const answer = await this.call('Decrypt', accountId, (abortSignal) =>
+      this.client.send(
+        new DecryptCommand({
+          // Pinned: without it AWS would use whatever key the ciphertext names.
+          KeyId: blob.resolvedKeyId,
+          CiphertextBlob: ciphertext,
+          EncryptionContext: encryptionContext(context),
+          EncryptionAlgorithm: 'SYMMETRIC_DEFAULT',
+        }),
+        { abortSignal },
+      ),
+    );
+    if (answer.Plaintext === undefined) throw new IncompleteAnswerError('Decrypt', 'Plaintext');
+    return answer.Plaintext;
+  }
+
+  async describe(): Promise<KeyDescription> {
+    const { keyId } = this.settings;
+    const answer = await this.call('DescribeKey', this.accountId, (abortSignal) =>
+      this.client.send(new DescribeKeyCommand({ KeyId: keyId }), { abortSignal }),
+    );
+    const metadata = answer.KeyMetadata;
+    if (metadata?.Arn === undefined) throw new IncompleteAnswerError('DescribeKey', 'KeyMetadata.Arn');
+    return {
+      keyId,
+      resolvedKeyId: metadata.Arn,
+      keyVersion: null,
+      state: keyStateOf(metadata),
+      usage: metadata.KeyUsage ?? null,
+      algorithm: metadata.KeySpec ?? null,
+      createdAt: metadata.CreationDate ?? null,
+      deletionDate: metadata.DeletionDate ?? null,
+    };
+  }
+
+  verdict(error: unknown): Verdict {
+    return classifyAwsError(error, { hasSessionToken: this.settings.sessionToken !== undefined });
+  }
+
+  fresh(): AwsKeyProvider {
+    return new AwsKeyProvider(this.settings, this.options);
+  }
+
+  close(): void {
+    this.closed = true;
+    this.client.destroy();
+  }
+
+  private async call<Answer>(
+    operation: string,
+    accountId: string | null,
+    send: (abortSignal: AbortSignal) => Promise<Answer>,
+  ): Promise<Answer> {
+    if (this.closed) throw new KmsUsageError('This key provider was closed.');
+    // Until an answer names the account, the access key stands for it: both have the same owner in nearly every case.
+    await this.options.limiters.acquire(accountId ?? this.settings.accessKeyId, this.region);
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(), this.deadlineMs);
+    try {
+      return await measured(this.options.metrics, { provider: this.provider, operation, verdict: (error) => this.verdict(error) }, () =>
+        send(deadline.signal),
+      );
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** Shown in clear in the customer's CloudTrail, which is how they can tell our calls apart. */
+const encryptionContext = (context: KeyContext): Record<string, string> => ({
+  'atrest:project': context.projectId,
+  'atrest:purpose': context.purpose,
+});
+
+const KEY_STATES: Readonly<Record<string, KeyState>> = {
+  Enabled: 'ENABLED',
+  // Its primary region is being changed; it works meanwhile.
+  Updating: 'ENABLED',
+  Disabled: 'DISABLED',
+  PendingDeletion: 'PENDING_DELETION',
+  PendingReplicaDeletion: 'PENDING_DELETION',
+  PendingImport: 'PENDING_IMPORT',
+  Unavailable: 'UNAVAILABLE',
+  Creating: 'CREATING',
+};
+
+const keyStateOf = (metadata: KeyMetadata): KeyState => KEY_STATES[metadata.KeyState ?? ''] ?? 'UNKNOWN';
