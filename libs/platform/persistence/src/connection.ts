@@ -23,7 +23,8 @@ function parseInt8(text: string): number {
 export function schemaOf(service: string): string {
   const schema = service.replaceAll('-', '_');
   // It is written into SQL and connection options unquoted.
-  if (!/^[a-z][a-z0-9_]{0,40}$/.test(schema)) throw new Error(`'${service}' cannot name a schema: use lower-case letters, digits and dashes`);
+  if (!/^[a-z][a-z0-9_]{0,40}$/.test(schema))
+    throw new Error(`'${service}' cannot name a schema: use lower-case letters, digits and dashes`);
   return schema;
 }
 

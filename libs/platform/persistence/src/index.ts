@@ -11,3 +11,5 @@ export {
   TransactionEndedError,
   UnsafeIntegerError,
 } from './errors.js';
+export { EmbeddedPostgres, type EmbeddedPostgresOptions } from './embedded-postgres/embedded-postgres.js';
+export { EmbeddedPostgresError, type EmbeddedPostgresErrorCode } from './embedded-postgres/errors.js';

@@ -133,7 +133,10 @@ export class NotificationListener {
     this.#failures += 1;
     // Below a second at first, since a failover takes seconds; at most 10 s, since pollers bridge the gap.
     const waitMs = backoffMs(this.#failures, { baseMs: 200, maxMs: 10_000 });
-    this.#logger.warn({ code: databaseErrorCode(error), waitMs }, 'the connection that listens for notifications is lost; connecting again');
+    this.#logger.warn(
+      { code: databaseErrorCode(error), waitMs },
+      'the connection that listens for notifications is lost; connecting again',
+    );
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
       void this.#connect(true);

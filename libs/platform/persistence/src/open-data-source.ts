@@ -57,7 +57,9 @@ async function connectPatiently(o: Options): Promise<DatabaseSession> {
     } catch (error) {
       const code = databaseErrorCode(error);
       if (!isUnavailable(error)) {
-        throw new DatabaseUnavailableError(`PostgreSQL refuses the connection (${code ?? 'no code'}): ${reasonOf(error)}`, { cause: error });
+        throw new DatabaseUnavailableError(`PostgreSQL refuses the connection (${code ?? 'no code'}): ${reasonOf(error)}`, {
+          cause: error,
+        });
       }
       const waitMs = backoffMs(attempt, { baseMs: 200, maxMs: 5_000 });
       if (performance.now() + waitMs >= deadline) {

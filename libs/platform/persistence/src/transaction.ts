@@ -23,7 +23,11 @@ export function openTransactionContext(manager: EntityManager): TransactionConte
 }
 
 /** Runs one statement and returns its rows, for UPDATE and DELETE with RETURNING as well (TypeORM gives `[rows, count]` for those). */
-export async function rows<Row = Record<string, unknown>>(tx: Transaction, sql: string, parameters: readonly unknown[] = []): Promise<Row[]> {
+export async function rows<Row = Record<string, unknown>>(
+  tx: Transaction,
+  sql: string,
+  parameters: readonly unknown[] = [],
+): Promise<Row[]> {
   const { queryRunner } = tx;
   if (queryRunner === undefined) throw new Error('This manager belongs to no transaction. Use ServiceDatabase.transaction.');
   const result = await queryRunner.query(sql, [...parameters], true);
