@@ -6,6 +6,7 @@ export default defineConfig({
   test: {
     include: ['{libs,apps,tools}/**/*.spec.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
+    globalSetup: ['libs/testing/src/postgres/global-setup.ts'],
     // Real servers start and stop in these suites; the limits only end what hangs, nothing asserts time.
     testTimeout: 60_000,
     hookTimeout: 120_000,

@@ -1,3 +1,5 @@
 export { DevelopmentKms, type Credentials, type DevelopmentKmsOptions, type KmsCall } from './development-kms/development-kms.js';
 export type { Fault } from './development-kms/faults.js';
 export { FakeKeyProvider, FakeKms, FakeKmsError } from './fake-key-provider.js';
+export { testDatabase, testPostgres, type TestDatabase } from './postgres/test-postgres.js';
+export { waitFor, type WaitForOptions } from './postgres/wait-for.js';

@@ -20,7 +20,9 @@ export interface Routes {
 }
 
 /** Paths and rules of a failed check, never values: they are logged and shown. */
-export function problemsOf(error: { readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[] }): string[] {
+export function problemsOf(error: {
+  readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[];
+}): string[] {
   return error.issues.slice(0, 10).map((issue) => `${issue.path.map(String).join('.') || '(root)'}: ${issue.message}`);
 }
 
