@@ -1,0 +1,212 @@
+import { mkdir } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createAgent, type Agent } from '@atrest/agent';
+import { createFleetService, type FleetService } from '@atrest/fleet';
+import { createKmsValidationService } from '@atrest/kms-validation';
+import { createNotificationService } from '@atrest/notification';
+import { SealingKeys } from '@atrest/platform-auth';
+import { healthModule } from '@atrest/platform-health';
+import { createHttpApp, type HttpApp } from '@atrest/platform-http';
+import type { Logger } from '@atrest/platform-logging';
+import { EmbeddedTransport } from '@atrest/platform-messaging';
+import { Metrics } from '@atrest/platform-metrics';
+import { EmbeddedPostgres } from '@atrest/platform-persistence';
+import type { Service, ServiceDependencies } from '@atrest/platform-service';
+import { systemClock } from '@atrest/platform-time';
+import { DevelopmentKms, MailCatcher } from '@atrest/testing';
+import type { StandaloneConfiguration } from './configuration.js';
+import { localSecret, newSealingKey } from './local-secrets.js';
+import { findServers, type Servers } from './servers.js';
+
+/** What a person needs to know after the start. */
+export interface StandaloneSummary {
+  readonly apiUrl: string;
+  /** The first organisation owner; null when one exists already. */
+  readonly owner: { readonly clientId: string; readonly secret: string; readonly orgId: string } | null;
+  /** The mailbox page; null when a mail server is configured. */
+  readonly mailboxUrl: string | null;
+  /** The development KMS; null when a real one is used. */
+  readonly developmentKms: DevelopmentKms | null;
+  readonly servers: Servers | null;
+}
+
+type Closer = () => Promise<void>;
+
+/**
+ * All services and a local agent in one process: the default for trying Atrest and for small installations. Nothing in it is
+ * simplified: same outbox and inbox, same handlers, same agent channel over HTTP as in the distributed set-up.
+ */
+export class Standalone {
+  private constructor(
+    readonly summary: StandaloneSummary,
+    readonly mailCatcher: MailCatcher | null,
+    private readonly agent: Agent | null,
+    private readonly onExit: 'leave' | 'stop',
+    private readonly closers: Closer[],
+  ) {}
+
+  /** Starts everything, or nothing: what had started is stopped again when a later part fails. */
+  static async start(configuration: StandaloneConfiguration, logger: Logger): Promise<Standalone> {
+    const closers: Closer[] = [];
+    try {
+      return await Standalone.compose(configuration, logger, closers);
+    } catch (error) {
+      await closeAll(closers, logger);
+      throw error;
+    }
+  }
+
+  private static async compose(configuration: StandaloneConfiguration, logger: Logger, closers: Closer[]): Promise<Standalone> {
+    const dataFolder = resolve(configuration.ATREST_DATA_DIR);
+    await mkdir(dataFolder, { recursive: true, mode: 0o700 });
+    const metrics = new Metrics({ service: 'standalone', defaultMetrics: true });
+    const databaseUrl = await startDatabase(configuration, dataFolder, logger, closers);
+    const sealingKeys = SealingKeys.parse(
+      configuration.ATREST_SEALING_KEYS?.reveal() ?? (await localSecret(join(dataFolder, 'secrets'), 'sealing-keys', newSealingKey)),
+    );
+    const developmentKms = await startDevelopmentKms(configuration, dataFolder, closers);
+    const mailCatcher = await startMailCatcher(configuration, dataFolder, closers);
+
+    const transport = new EmbeddedTransport();
+    closers.push(() => transport.close());
+    const dependencies = (service: string): ServiceDependencies => ({
+      database: { url: databaseUrl },
+      transport,
+      clock: systemClock,
+      logger: logger.child({ service }),
+      metrics,
+    });
+
+    const publicUrl = configuration.ATREST_PUBLIC_URL?.href ?? `http://${configuration.ATREST_HTTP_HOST}:${configuration.ATREST_HTTP_PORT}`;
+    const fleet = await createFleetService(dependencies('fleet'), { sealingKeys, issuer: publicUrl });
+    const kmsEndpoint = configuration.ATREST_AWS_KMS_ENDPOINT?.href ?? developmentKms?.url;
+    const kmsValidation = await createKmsValidationService(dependencies('kms-validation'), {
+      sealingKeys,
+      observer: `${hostname()}:${process.pid}`,
+      policy: {
+        intervalMs: configuration.ATREST_CHECK_INTERVAL,
+        confirmations: configuration.ATREST_CHECK_CONFIRMATIONS,
+        confirmationWindowMs: configuration.ATREST_CHECK_CONFIRMATION_WINDOW,
+        unreachableGraceMs: configuration.ATREST_UNREACHABLE_GRACE,
+      },
+      ...(kmsEndpoint === undefined ? {} : { awsEndpoint: kmsEndpoint }),
+    });
+    const notification = await createNotificationService(dependencies('notification'), {
+      smtpUrl: configuration.ATREST_SMTP_URL?.reveal() ?? mailCatcher!.smtpUrl,
+      from: configuration.ATREST_MAIL_FROM,
+      publicUrl,
+      ...(configuration.ATREST_OPERATOR_ADDRESS === undefined ? {} : { operatorAddress: configuration.ATREST_OPERATOR_ADDRESS }),
+    });
+    const services: Service[] = [fleet, kmsValidation, notification];
+
+    const http = await createHttpApp({
+      modules: [
+        ...services.map((service) => service.module),
+        healthModule({ checks: services.map((service) => ({ name: service.name, check: () => service.readiness() })), metrics }),
+      ],
+      logger,
+      metrics,
+    });
+    for (const service of services) {
+      await service.start();
+      closers.push(() => service.stop());
+    }
+    const apiUrl = await listen(http, configuration, closers);
+    const owner = await fleet.bootstrap();
+
+    const servers = configuration.ATREST_AGENT ? await findServers(process.env, logger) : null;
+    const agent = servers === null ? null : await startLocalAgent({ configuration, fleet, apiUrl, dataFolder, servers, logger });
+    return new Standalone(
+      { apiUrl, owner, mailboxUrl: mailCatcher?.pageUrl ?? null, developmentKms, servers },
+      mailCatcher,
+      agent,
+      configuration.ATREST_ON_EXIT,
+      closers,
+    );
+  }
+
+  /** Stops in the reverse order of the start. `processes` decides about the local agent's mongod and mongos; default: as configured. */
+  async stop(logger: Logger, processes: 'leave' | 'stop' = this.onExit): Promise<void> {
+    await this.agent?.stop({ processes });
+    await closeAll(this.closers, logger);
+  }
+}
+
+async function closeAll(closers: Closer[], logger: Logger): Promise<void> {
+  for (const close of closers.reverse()) {
+    try {
+      await close();
+    } catch (error) {
+      // The others must still be closed; the first cause is already on its way to the caller or there is none.
+      logger.error({ err: error }, 'a part did not stop cleanly');
+    }
+  }
+}
+
+async function startDatabase(
+  configuration: StandaloneConfiguration,
+  dataFolder: string,
+  logger: Logger,
+  closers: Closer[],
+): Promise<string> {
+  if (configuration.ATREST_DATABASE_URL !== undefined) return configuration.ATREST_DATABASE_URL.reveal();
+  const postgres = await EmbeddedPostgres.start({ dataFolder: join(dataFolder, 'postgres'), logger });
+  closers.push(() => postgres.stop());
+  return postgres.url;
+}
+
+async function startDevelopmentKms(
+  configuration: StandaloneConfiguration,
+  dataFolder: string,
+  closers: Closer[],
+): Promise<DevelopmentKms | null> {
+  if (configuration.ATREST_AWS_KMS_ENDPOINT !== undefined || !configuration.ATREST_DEVELOPMENT_KMS) return null;
+  const kms = await DevelopmentKms.start({ stateFile: join(dataFolder, 'development-kms.json') });
+  closers.push(() => kms.close());
+  return kms;
+}
+
+async function startMailCatcher(
+  configuration: StandaloneConfiguration,
+  dataFolder: string,
+  closers: Closer[],
+): Promise<MailCatcher | null> {
+  if (configuration.ATREST_SMTP_URL !== undefined) return null;
+  const catcher = await MailCatcher.start({ folder: join(dataFolder, 'mailbox') });
+  closers.push(() => catcher.close());
+  return catcher;
+}
+
+async function listen(http: HttpApp, configuration: StandaloneConfiguration, closers: Closer[]): Promise<string> {
+  const url = await http.listen(configuration.ATREST_HTTP_PORT, configuration.ATREST_HTTP_HOST);
+  closers.push(() => http.close());
+  return url;
+}
+
+async function startLocalAgent(parts: {
+  readonly configuration: StandaloneConfiguration;
+  readonly fleet: FleetService;
+  readonly apiUrl: string;
+  readonly dataFolder: string;
+  readonly servers: Servers;
+  readonly logger: Logger;
+}): Promise<Agent> {
+  const [first, last] = parts.configuration.ATREST_AGENT_PORTS.split('-').map(Number) as [number, number];
+  const agent = await createAgent({
+    controlPlane: { url: parts.apiUrl },
+    enrolmentToken: () => parts.fleet.createEnrolmentToken(),
+    hostname: '127.0.0.1',
+    dataFolder: join(parts.dataFolder, 'data'),
+    stateFolder: join(parts.dataFolder, 'agent'),
+    portRange: { first, last },
+    capacity: 50,
+    allowsColocation: true,
+    servers: parts.servers,
+    stop: { killAfterMs: parts.configuration.ATREST_STOP_KILL_AFTER },
+    logger: parts.logger.child({ service: 'agent' }),
+    clock: systemClock,
+  });
+  await agent.start();
+  return agent;
+}

@@ -1,0 +1,2 @@
+export { KafkaTransport, type KafkaTransportOptions } from './kafka-transport.js';
+export { TopicMismatchError } from './topics.js';

@@ -1,0 +1,179 @@
+import { topics as declaredTopics, type Topic } from '@atrest/contracts';
+import type { Logger } from '@atrest/platform-logging';
+import type { EventTransport, OutgoingEvent, ReceivedEvent, Subscription } from '@atrest/platform-messaging';
+import kafkajs, { type Kafka, type Consumer, type EachBatchPayload, type KafkaConfig, type Producer } from 'kafkajs';
+import { fromKafkaMessage, toKafkaMessage } from './cloud-events.js';
+import { ensureTopics } from './topics.js';
+
+export interface KafkaTransportOptions {
+  readonly brokers: readonly string[];
+  /** Shown in the broker's logs and quotas. */
+  readonly clientId: string;
+  readonly logger: Logger;
+  /** TLS: true for the system's certificate authorities, or Node's own options. */
+  readonly ssl?: KafkaConfig['ssl'];
+  readonly sasl?: KafkaConfig['sasl'];
+  /** -1 takes the broker's default. */
+  readonly replicationFactor?: number;
+  /** Prefix of consumer groups; the service's name follows. */
+  readonly groupPrefix?: string;
+  readonly topics?: readonly Topic[];
+}
+
+const SESSION_TIMEOUT_MS = 30_000;
+/** A third of the session, as Kafka advises, so that two lost heartbeats do not end it. */
+const HEARTBEAT_MS = 3_000;
+
+/**
+ * Events over Apache Kafka. Handling does not happen here: `receive` stores a batch in the consumer's inbox, and only then its offsets are
+ * committed. A slow or throwing handler therefore never holds up a partition, never costs the session, and never causes a rebalance.
+ *
+ * Nest's own Kafka strategy is not used: it acknowledges events without a handler and blocks a partition on one that throws.
+ */
+export class KafkaTransport implements EventTransport {
+  private readonly kafka: Kafka;
+  private readonly options: KafkaTransportOptions;
+  private producer: Promise<Producer> | null = null;
+  private ready: Promise<void> | null = null;
+  private readonly consumers = new Set<Consumer>();
+
+  constructor(options: KafkaTransportOptions) {
+    this.options = options;
+    this.kafka = new kafkajs.Kafka({
+      clientId: options.clientId,
+      brokers: [...options.brokers],
+      ...(options.ssl === undefined ? {} : { ssl: options.ssl }),
+      ...(options.sasl === undefined ? {} : { sasl: options.sasl }),
+      connectionTimeout: 5_000,
+      requestTimeout: 30_000,
+      retry: { initialRetryTime: 100, maxRetryTime: 5_000, retries: 8 },
+      logLevel: kafkajs.logLevel.WARN,
+      logCreator: () => (entry) => {
+        const level = entry.level === kafkajs.logLevel.ERROR ? 'error' : entry.level === kafkajs.logLevel.WARN ? 'warn' : 'debug';
+        const { message, ...details } = entry.log;
+        options.logger[level]({ kafka: entry.namespace, error: details['error'], groupId: details['groupId'] }, message);
+      },
+    });
+  }
+
+  /** Kafka keeps events for groups that read later: a new group starts at the beginning of the topic. */
+  announce(): void {}
+
+  async send(events: readonly OutgoingEvent[]): Promise<void> {
+    const producer = await this.connectedProducer();
+    const byTopic = new Map<string, ReturnType<typeof toKafkaMessage>[]>();
+    for (const { topic, envelope } of events) {
+      const messages = byTopic.get(topic) ?? [];
+      messages.push(toKafkaMessage(envelope));
+      byTopic.set(topic, messages);
+    }
+    try {
+      await producer.sendBatch({ acks: -1, topicMessages: [...byTopic].map(([topic, messages]) => ({ topic, messages })) });
+    } catch (error) {
+      // An idempotent producer that lost track of its sequence stays broken: the next send starts with a new one.
+      this.producer = null;
+      void producer.disconnect().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async subscribe(subscription: Subscription): Promise<{ close(): Promise<void> }> {
+    await this.topicsReady();
+    const consumer = this.kafka.consumer({
+      groupId: `${this.options.groupPrefix ?? 'atrest'}.${subscription.service}`,
+      sessionTimeout: SESSION_TIMEOUT_MS,
+      heartbeatInterval: HEARTBEAT_MS,
+      maxWaitTimeInMs: 50,
+      retry: { retries: Number.MAX_SAFE_INTEGER, initialRetryTime: 100, maxRetryTime: 5_000, restartOnFailure: async () => true },
+    });
+    this.consumers.add(consumer);
+    await consumer.connect();
+    await consumer.subscribe({ topics: [...subscription.topics], fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      partitionsConsumedConcurrently: 4,
+      eachBatch: (payload) => this.storeBatch(payload, subscription, consumer),
+    });
+    return {
+      close: async () => {
+        this.consumers.delete(consumer);
+        await consumer.disconnect();
+      },
+    };
+  }
+
+  async readiness(): Promise<{ ok: boolean; detail?: string }> {
+    const admin = this.kafka.admin({ retry: { retries: 0 } });
+    try {
+      await admin.connect();
+      await admin.describeCluster();
+      return { ok: true };
+    } catch (error) {
+      return { ok: false, detail: `Kafka does not answer: ${error instanceof Error ? error.message : String(error)}` };
+    } finally {
+      await admin.disconnect().catch(() => undefined);
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.consumers].map((consumer) => consumer.disconnect()));
+    this.consumers.clear();
+    const producer = this.producer;
+    this.producer = null;
+    await (await producer)?.disconnect();
+  }
+
+  private async storeBatch(payload: EachBatchPayload, subscription: Subscription, consumer: Consumer): Promise<void> {
+    const { batch, isRunning, isStale, heartbeat, resolveOffset } = payload;
+    if (!isRunning() || isStale()) return;
+    const received: ReceivedEvent[] = batch.messages.map((message) => ({
+      topic: batch.topic,
+      envelope: fromKafkaMessage(message),
+      origin: `${batch.topic}[${batch.partition}]@${message.offset}`,
+    }));
+    await subscription.receive(received);
+    const last = batch.messages.at(-1);
+    if (last === undefined) return;
+    resolveOffset(last.offset);
+    await consumer.commitOffsets([{ topic: batch.topic, partition: batch.partition, offset: (BigInt(last.offset) + 1n).toString() }]);
+    await heartbeat();
+  }
+
+  private connectedProducer(): Promise<Producer> {
+    this.producer ??= this.connectProducer();
+    this.producer.catch(() => {
+      this.producer = null;
+    });
+    return this.producer;
+  }
+
+  private async connectProducer(): Promise<Producer> {
+    await this.topicsReady();
+    const producer = this.kafka.producer({
+      idempotent: true,
+      maxInFlightRequests: 1,
+      createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+    });
+    await producer.connect();
+    return producer;
+  }
+
+  private topicsReady(): Promise<void> {
+    this.ready ??= this.prepareTopics();
+    this.ready.catch(() => {
+      this.ready = null;
+    });
+    return this.ready;
+  }
+
+  private async prepareTopics(): Promise<void> {
+    const admin = this.kafka.admin();
+    await admin.connect();
+    try {
+      await ensureTopics(admin, this.options.topics ?? Object.values(declaredTopics), this.options.replicationFactor ?? -1);
+    } finally {
+      await admin.disconnect();
+    }
+  }
+}

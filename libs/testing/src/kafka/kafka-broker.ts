@@ -1,0 +1,127 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { createConnection, createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { DEFAULT_KAFKA_VERSION, kafkaDistribution, KafkaNotAvailableError } from './kafka-distribution.js';
+
+const run = promisify(execFile);
+const CLUSTER_ID = 'YXRyZXN0LXRlc3Qta2Fma2E';
+/** A JVM on a busy two-core machine takes its time; nothing asserts how long. */
+const START_LIMIT_MS = 90_000;
+
+/** A real Apache Kafka (KRaft, one node) on the loopback interface. */
+export class KafkaBroker {
+  private child: ChildProcess | null = null;
+
+  private constructor(
+    private readonly jars: string,
+    private readonly folder: string,
+    private readonly port: number,
+  ) {}
+
+  /** @throws KafkaNotAvailableError when it cannot be had or does not start. */
+  static async start(options: { readonly version?: string } = {}): Promise<KafkaBroker> {
+    const jars = await kafkaDistribution(options.version ?? DEFAULT_KAFKA_VERSION);
+    const folder = await mkdtemp(join(tmpdir(), 'atrest-kafka-'));
+    const [port, controllerPort] = await freePorts(2);
+    const broker = new KafkaBroker(jars, folder, port!);
+    await writeFile(broker.configFile, serverProperties(folder, port!, controllerPort!));
+    await run('java', [...broker.javaArguments('kafka.tools.StorageTool'), 'format', '-t', CLUSTER_ID, '-c', broker.configFile]);
+    await broker.resume();
+    return broker;
+  }
+
+  get brokers(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  /** Starts it (again) on the same data and port; resolves when it accepts connections. */
+  async resume(): Promise<void> {
+    if (this.child !== null) return;
+    const log = await open(join(this.folder, 'broker.log'), 'a');
+    const child = spawn('java', ['-Xms128m', '-Xmx512m', ...this.javaArguments('kafka.Kafka'), this.configFile], {
+      stdio: ['ignore', log.fd, log.fd],
+    });
+    this.child = child;
+    child.once('exit', () => void log.close());
+    const deadline = performance.now() + START_LIMIT_MS;
+    while (!(await accepts(this.port))) {
+      if (child.exitCode !== null || performance.now() > deadline) {
+        throw new KafkaNotAvailableError(
+          `the broker did not start: ${(await readFile(join(this.folder, 'broker.log'), 'utf8')).slice(-500)}`,
+        );
+      }
+      await delay(100);
+    }
+  }
+
+  /** Ends it, by default as a crash would. */
+  async halt(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const child = this.child;
+    this.child = null;
+    if (child === null || child.exitCode !== null) return;
+    child.kill(signal);
+    await once(child, 'exit');
+  }
+
+  async stop(): Promise<void> {
+    await this.halt('SIGKILL');
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  private get configFile(): string {
+    return join(this.folder, 'server.properties');
+  }
+
+  private javaArguments(mainClass: string): string[] {
+    return ['-cp', join(this.jars, '*'), mainClass];
+  }
+}
+
+const serverProperties = (folder: string, port: number, controllerPort: number): string =>
+  [
+    'process.roles=broker,controller',
+    'node.id=1',
+    `controller.quorum.voters=1@127.0.0.1:${controllerPort}`,
+    `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    `advertised.listeners=PLAINTEXT://127.0.0.1:${port}`,
+    'controller.listener.names=CONTROLLER',
+    `log.dirs=${join(folder, 'data')}`,
+    'auto.create.topics.enable=false',
+    'default.replication.factor=1',
+    'offsets.topic.replication.factor=1',
+    'offsets.topic.num.partitions=4',
+    'transaction.state.log.replication.factor=1',
+    'transaction.state.log.min.isr=1',
+    // A test does not wait for more members to join.
+    'group.initial.rebalance.delay.ms=0',
+    '',
+  ].join('\n');
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer().listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ port, host: '127.0.0.1' });
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
