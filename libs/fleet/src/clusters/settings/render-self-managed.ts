@@ -1,0 +1,53 @@
+import { isSilent } from '../../hosts/host-liveness.js';
+import type { ClusterProcess, ClusterWithProcesses } from '../cluster-view.js';
+import { apiTime } from './render-common.js';
+
+/** Values of arguments that are secrets by their name, e.g. `--kmipClientCertificatePassword`. */
+const SECRET_ARGUMENT = /password|secret|token|credential/i;
+export const MASK = '***';
+
+/** Command-line arguments with secret values replaced, in both forms `--name value` and `--name=value`. */
+export function maskArguments(args: readonly string[]): string[] {
+  return args.map((arg, index) => {
+    const before = args[index - 1];
+    if (before !== undefined && before.startsWith('-') && !before.includes('=') && SECRET_ARGUMENT.test(before) && !arg.startsWith('--'))
+      return MASK;
+    const equals = arg.indexOf('=');
+    return arg.startsWith('-') && equals > 0 && SECRET_ARGUMENT.test(arg.slice(0, equals)) ? `${arg.slice(0, equals)}=${MASK}` : arg;
+  });
+}
+
+function renderProcess(process: ClusterProcess, now: Date): object {
+  const seen = process.observation;
+  return {
+    id: process.id,
+    hostId: process.hostId,
+    hostname: process.hostname,
+    kind: process.kind,
+    replicaSet: process.replicaSet,
+    port: process.port,
+    dbPath: process.dbPath,
+    extraArguments: maskArguments(process.extraArguments),
+    adopted: process.adopted,
+    ...(process.replicaSet !== null && { priority: process.priority, votes: process.votes, arbiterOnly: process.arbiterOnly }),
+    status: seen?.status ?? 'unknown',
+    memberState: seen?.memberState ?? null,
+    writable: seen?.writable ?? false,
+    version: seen?.version ?? null,
+    error: seen?.error ?? null,
+    stale: isSilent(process.hostHeardAt, now),
+    lastHeardAt: process.hostHeardAt === null ? null : apiTime(process.hostHeardAt),
+  };
+}
+
+/** The extension object of a cluster in answers: what Atlas has no words for. */
+export function renderSelfManaged(view: ClusterWithProcesses, now: Date): object {
+  const { cluster, processes } = view;
+  return {
+    state: cluster.state,
+    disabledReason: cluster.disabledReason,
+    pendingChanges: cluster.pendingChanges,
+    stale: processes.some((process) => isSilent(process.hostHeardAt, now)),
+    processes: processes.map((process) => renderProcess(process, now)),
+  };
+}
