@@ -125,8 +125,8 @@ export class KafkaTransport implements EventTransport {
   }
 
   private async storeBatch(payload: EachBatchPayload, subscription: Subscription, consumer: Consumer): Promise<void> {
-    const { batch, isRunning, isStale, heartbeat, resolveOffset } = payload;
-    if (!isRunning() || isStale()) return;
+    const { batch } = payload;
+    if (!payload.isRunning() || payload.isStale()) return;
     const received: ReceivedEvent[] = batch.messages.map((message) => ({
       topic: batch.topic,
       envelope: fromKafkaMessage(message),
@@ -135,9 +135,9 @@ export class KafkaTransport implements EventTransport {
     await subscription.receive(received);
     const last = batch.messages.at(-1);
     if (last === undefined) return;
-    resolveOffset(last.offset);
+    payload.resolveOffset(last.offset);
     await consumer.commitOffsets([{ topic: batch.topic, partition: batch.partition, offset: (BigInt(last.offset) + 1n).toString() }]);
-    await heartbeat();
+    await payload.heartbeat();
   }
 
   private connectedProducer(): Promise<Producer> {
