@@ -108,7 +108,7 @@ export function keyProviderContract(name: string, open: () => Promise<KeyProvide
     it('authenticates the ciphertext', async () => {
       const blob = await provider.wrap(secret, context);
       const bytes = Buffer.from(blob.ciphertext, 'base64');
-      bytes[bytes.length - 20]! ^= 1;
+      bytes.writeUInt8(bytes.readUInt8(bytes.length - 20) ^ 1, bytes.length - 20);
       expect(await reasonOf(provider.unwrap({ ...blob, ciphertext: bytes.toString('base64') }, context))).toBe(
         'definitive CANARY_NOT_UNWRAPPED',
       );

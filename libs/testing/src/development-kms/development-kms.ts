@@ -177,8 +177,16 @@ export class DevelopmentKms {
   }
 
   keys(): (Omit<DevelopmentKey, 'material'> & { arn: string; aliases: string[] })[] {
-    return this.store.keys.map(({ material: _, ...key }) => ({
-      ...key,
+    return this.store.keys.map((key) => ({
+      keyId: key.keyId,
+      region: key.region,
+      keySpec: key.keySpec,
+      keyUsage: key.keyUsage,
+      origin: key.origin,
+      description: key.description,
+      createdAt: key.createdAt,
+      state: key.state,
+      deletionDate: key.deletionDate,
       arn: this.store.arnOf(key),
       aliases: this.store.aliases.filter((alias) => alias.keyId === key.keyId).map((alias) => alias.name),
     }));
@@ -267,10 +275,9 @@ export class DevelopmentKms {
     response.statusCode = status;
     response.setHeader('Content-Type', 'application/x-amz-json-1.1');
     response.setHeader('Content-Length', text.length);
-    if (effect?.kind === 'clock-skew') {
-      response.sendDate = false;
-      if (!effect.hideDate) response.setHeader('Date', this.now(effect).toUTCString());
-    }
+    // The SDK sets its clock by this header.
+    response.sendDate = false;
+    if (effect?.kind !== 'clock-skew' || !effect.hideDate) response.setHeader('Date', this.now(effect).toUTCString());
     this.settle(call, outcome);
     if (effect?.kind === 'hang') {
       response.write(text.subarray(0, Math.max(1, text.length >> 1)));
@@ -350,7 +357,7 @@ export class DevelopmentKms {
   }
 
   private tellWatchers(): void {
-    for (const watcher of [...this.watchers]) watcher();
+    for (const watcher of this.watchers) watcher();
   }
 }
 

@@ -126,7 +126,7 @@ export class Operations {
 
   private createAlias(p: Parameters, who: Principal): Answer {
     const name = aliasName(p);
-    const key = this.permittedKey(p.text('TargetKeyId'), who, 'CreateAlias');
+    const key = this.keyByItself(p.text('TargetKeyId'), who, 'CreateAlias');
     const { region } = who;
     if (this.store.aliases.some((alias) => alias.name === name && alias.region === region)) {
       throw new KmsFailure('AlreadyExistsException', `An alias with the name ${this.store.aliasArnOf({ region, name })} already exists`);
@@ -137,7 +137,7 @@ export class Operations {
 
   private updateAlias(p: Parameters, who: Principal): Answer {
     const name = aliasName(p);
-    const { keyId } = this.permittedKey(p.text('TargetKeyId'), who, 'UpdateAlias');
+    const { keyId } = this.keyByItself(p.text('TargetKeyId'), who, 'UpdateAlias');
     this.store.resolve(name, who.region);
     this.store.change((state) => {
       for (const alias of state.aliases) if (alias.name === name && alias.region === who.region) alias.keyId = keyId;
@@ -173,7 +173,7 @@ export class Operations {
   }
 
   private setState(p: Parameters, who: Principal, operation: string, state: 'Enabled' | 'Disabled'): Answer {
-    const key = this.permittedKey(p.text('KeyId'), who, operation);
+    const key = this.keyByItself(p.text('KeyId'), who, operation);
     if (key.state !== 'Enabled' && key.state !== 'Disabled') throw invalidState(this.store.arnOf(key), key.state);
     this.store.change(() => {
       key.state = state;
@@ -183,7 +183,7 @@ export class Operations {
 
   private scheduleKeyDeletion(p: Parameters, who: Principal): Answer {
     const days = p.optionalInteger('PendingWindowInDays', 7, 30) ?? 30;
-    const key = this.permittedKey(p.text('KeyId'), who, 'ScheduleKeyDeletion');
+    const key = this.keyByItself(p.text('KeyId'), who, 'ScheduleKeyDeletion');
     if (key.state === 'PendingDeletion') throw invalidState(this.store.arnOf(key), key.state);
     this.store.change(() => {
       key.state = 'PendingDeletion';
@@ -198,7 +198,7 @@ export class Operations {
   }
 
   private cancelKeyDeletion(p: Parameters, who: Principal): Answer {
-    const key = this.permittedKey(p.text('KeyId'), who, 'CancelKeyDeletion');
+    const key = this.keyByItself(p.text('KeyId'), who, 'CancelKeyDeletion');
     if (key.state !== 'PendingDeletion') throw invalidState(this.store.arnOf(key), key.state);
     this.store.change(() => {
       // As in AWS: the key comes back disabled.
@@ -206,6 +206,14 @@ export class Operations {
       key.deletionDate = null;
     });
     return { KeyId: this.store.arnOf(key) };
+  }
+
+  /** For operations that do not accept an alias. */
+  private keyByItself(reference: string, who: Principal, operation: string): DevelopmentKey {
+    if (reference.startsWith('alias/') || reference.includes(':alias/')) {
+      throw new KmsFailure('NotFoundException', `Invalid keyId '${reference}'`);
+    }
+    return this.permittedKey(reference, who, operation);
   }
 
   private permittedKey(reference: string, who: Principal, operation: string, p?: Parameters): DevelopmentKey {
