@@ -37,8 +37,8 @@ export const VALIDITY_POLICY_LIMITS = {
   intervalMs: { min: SECOND, max: DAY, default: MINUTE, unit: 'ms', description: 'Time between two validity checks of a key' },
   confirmations: { min: 2, max: 10, default: 3, unit: 'count', description: 'Definitive verdicts that make a key configuration invalid' },
   confirmationWindowMs: {
-    min: 500,
-    max: 5 * MINUTE,
+    min: SECOND,
+    max: 10 * MINUTE,
     default: 20 * SECOND,
     unit: 'ms',
     description: 'Time over which the confirmations are spread',
@@ -48,10 +48,10 @@ export const VALIDITY_POLICY_LIMITS = {
     max: DAY,
     default: 10 * MINUTE,
     unit: 'ms',
-    description: 'Age at which an unconfirmed definitive verdict stops to count',
+    description: 'Age at which an unconfirmed definitive verdict stops to count (at least twice the window)',
   },
   unreachableGraceMs: {
-    min: SECOND,
+    min: 0,
     max: DAY,
     default: 5 * MINUTE,
     unit: 'ms',
@@ -100,6 +100,9 @@ export function compileValidityPolicy(options: Partial<ValidityPolicy> = {}): Va
     if (!(setting in VALIDITY_POLICY_LIMITS)) problems.push({ setting, rule: 'is not a setting of the validity policy' });
   }
   const policy = compiled as unknown as ValidityPolicy;
+  if (options.evidenceExpiryMs === undefined && problems.length === 0) {
+    return { ...policy, evidenceExpiryMs: Math.max(policy.evidenceExpiryMs, 2 * policy.confirmationWindowMs) };
+  }
   // Otherwise the first verdict would have expired before the last could confirm it, and no key would ever be found invalid.
   if (problems.length === 0 && policy.evidenceExpiryMs < 2 * policy.confirmationWindowMs) {
     problems.push({ setting: 'evidenceExpiryMs', rule: 'must be at least twice confirmationWindowMs' });

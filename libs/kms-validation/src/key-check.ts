@@ -1,0 +1,130 @@
+import type { Evidence } from '@atrest/contracts';
+import {
+  checkCanary,
+  isAwsAlias,
+  transient,
+  withTransientRetries,
+  type Canary,
+  type KeyContext,
+  type KeyProvider,
+  type TransientRetryOptions,
+  type Verdict,
+} from '@atrest/kms';
+import type { Clock } from '@atrest/platform-time';
+import type { Finding } from './validity-policy.js';
+
+/** What one check is about: a key, reached with credentials that the provider object holds. Nothing in it names a configuration. */
+export interface CheckedKey {
+  readonly customerMasterKeyID: string;
+  readonly canary: Canary;
+  readonly context: KeyContext;
+  /** A fresh wrap is due as well. */
+  readonly wrapDue: boolean;
+}
+
+/** What one check saw. */
+export interface KeyObservation {
+  readonly evidence: Evidence;
+  readonly findings: readonly Finding[];
+  /** When the key was seen to wrap; null when that was not tried or not proven. */
+  readonly wrapProvenAt: Date | null;
+}
+
+export interface KeyCheckOptions {
+  readonly clock: Clock;
+  /** Who looks; part of the evidence. */
+  readonly observer: string;
+  /** The whole check takes no longer, in milliseconds. */
+  readonly timeLimitMs: number;
+  /** One request to the KMS takes no longer, in milliseconds: the adapter's own limit. */
+  readonly callLimitMs: number;
+  /** Of the retries while the verdict is transient. */
+  readonly retries: Pick<TransientRetryOptions, 'sleep' | 'random' | 'tries' | 'baseMs'>;
+}
+
+/** Evidence as events carry it. */
+export function toEvidence(verdict: Verdict, at: Date, observer: string): Evidence {
+  const { kind, reason, errorName, message, httpStatus, requestId } = verdict;
+  return { verdict: kind, reason, errorName, message, httpStatus, requestId, at: at.toISOString(), observer };
+}
+
+/**
+ * Looks once at a customer key: unwraps the canary, and where that works and a wrap is due, wraps. It depends on the key and its
+ * credentials alone, so that one observation can later serve every configuration on the same key. It does not reject for what the
+ * provider does, and it touches no database.
+ */
+export async function checkKey(provider: KeyProvider, key: CheckedKey, options: KeyCheckOptions): Promise<KeyObservation> {
+  const { clock, observer, timeLimitMs, callLimitMs } = options;
+  const wraps = key.wrapDue || isAwsAlias(key.customerMasterKeyID);
+  // A wrap that hangs must not cost the unwrap its time: what counts is the unwrap.
+  const budgetMs = timeLimitMs - (wraps ? callLimitMs : 0);
+  const verdict = await withTransientRetries(
+    () => checkCanary(provider, key.canary, key.context),
+    (result) => result,
+    { clock, ...options.retries, budgetMs, tryMs: callLimitMs },
+  );
+  const at = clock.now();
+  const evidence = toEvidence(verdict, at, observer);
+  const findings = findingsOf(verdict, at);
+  if (verdict.kind !== 'usable' || !wraps) return { evidence, findings, wrapProvenAt: null };
+  const wrap = await checkWrap(provider, key, clock);
+  return { evidence, findings: [...findings, ...wrap.findings], wrapProvenAt: wrap.provenAt };
+}
+
+/** A check that our own limit ended. Nothing was learnt about the key. */
+export function outOfTime(limitMs: number, at: Date, observer: string): KeyObservation {
+  const verdict = transient('TIMEOUT', { errorName: 'CheckTimeLimit', message: `The check was not over after ${limitMs} ms.` });
+  return { evidence: toEvidence(verdict, at, observer), findings: [], wrapProvenAt: null };
+}
+
+/** A check that could not begin for a reason of ours, e.g. a sealing key that is not configured. Nothing was learnt about the key. */
+export function notBegun(error: unknown, at: Date, observer: string): KeyObservation {
+  const errorName = error instanceof Error ? error.name : typeof error;
+  const verdict = transient('UNCLASSIFIED', { errorName, message: 'The check could not begin; see the log of the observer.' });
+  return { evidence: toEvidence(verdict, at, observer), findings: findingsOf(verdict, at), wrapProvenAt: null };
+}
+
+/** A wrap that fails stops nothing: what was wrapped can still be read. A wrap under an alias shows whether the alias was moved. */
+async function checkWrap(provider: KeyProvider, key: CheckedKey, clock: Clock): Promise<{ findings: Finding[]; provenAt: Date | null }> {
+  try {
+    const blob = await provider.wrap(Buffer.alloc(32), key.context);
+    const at = clock.now();
+    const expected = key.canary.blob.resolvedKeyId;
+    return { findings: blob.resolvedKeyId === expected ? [] : [aliasMoved(key, expected, blob.resolvedKeyId, at)], provenAt: at };
+  } catch (error) {
+    const verdict = provider.verdict(error);
+    // A transient failure is tried again with the next check.
+    return { findings: verdict.kind === 'definitive' ? [wrapRefused(verdict, clock.now())] : [], provenAt: null };
+  }
+}
+
+function aliasMoved(key: CheckedKey, expected: string, found: string, at: Date): Finding {
+  const detail =
+    `${key.customerMasterKeyID} now names ${found}. What is stored is wrapped by ${expected}, which still unwraps, so nothing is stopped. ` +
+    'If the move is meant, PATCH awsKms.customerMasterKeyID with the new key; keep the old one enabled until then.';
+  return { key: found, kind: 'ALIAS_MOVED', detail, at: at.toISOString() };
+}
+
+function wrapRefused(verdict: Verdict, at: Date): Finding {
+  const said = [verdict.errorName, verdict.message].filter((part) => part !== null).join(': ');
+  const detail = `The key still unwraps, so nothing is stopped, but it refuses to wrap (${verdict.reason}, ${said}). Allow kms:Encrypt on it.`;
+  return { key: verdict.errorName ?? 'unknown', kind: 'WRAP_REFUSED', detail, at: at.toISOString() };
+}
+
+/** Verdicts that are transient and yet need somebody: an error nobody has classified, and a key that is broken inside the KMS. */
+function findingsOf(verdict: Verdict, at: Date): Finding[] {
+  if (verdict.reason !== 'UNCLASSIFIED' && verdict.reason !== 'KEY_UNAVAILABLE') return [];
+  const said = [verdict.errorName, verdict.message].filter((part) => part !== null).join(': ');
+  const unclassified = verdict.reason === 'UNCLASSIFIED';
+  const detail = unclassified
+    ? `A check met an error that Atrest does not know (${said}). Nothing is stopped for it, and nothing was learnt about the key.`
+    : `The key exists but the KMS cannot use it at present (${said}). Nothing is stopped. Look at its key store.`;
+  return [
+    {
+      key: verdict.errorName ?? 'unknown',
+      kind: unclassified ? 'UNCLASSIFIED_ERROR' : 'KEY_UNAVAILABLE',
+      detail,
+      at: at.toISOString(),
+    },
+  ];
+}

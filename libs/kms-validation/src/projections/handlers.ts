@@ -1,0 +1,70 @@
+import {
+  clusterConcernRaised,
+  clusterCreated,
+  clusterDeleted,
+  clusterDeletionStarted,
+  clusterDisabled,
+  clusterDisablingStarted,
+  clusterEnabled,
+  clusterEnablingStarted,
+  clusterUpdated,
+  projectCreated,
+  projectDeleted,
+  projectUpdated,
+  type EventDefinition,
+} from '@atrest/contracts';
+import { defineHandler, type EventHandler, type EventPublisher } from '@atrest/platform-messaging';
+import { removeConfiguration } from '../key-configuration.js';
+import type { KeyConfigurationRepository } from '../key-configuration.repository.js';
+import type { ClusterProjection } from './cluster-projection.js';
+import type { ProjectProjection } from './project-projection.js';
+
+const projectEvents = [projectCreated, projectUpdated];
+const clusterEvents = [
+  clusterCreated,
+  clusterUpdated,
+  clusterDisablingStarted,
+  clusterDisabled,
+  clusterEnablingStarted,
+  clusterEnabled,
+  clusterDeletionStarted,
+  clusterDeleted,
+];
+
+/** What this service consumes besides access. */
+export const projectionConsumes: EventDefinition[] = [...projectEvents, projectDeleted, ...clusterEvents] as EventDefinition[];
+
+/** On the same topics and of no interest here: a concern changes no cluster. */
+export const projectionIgnores: EventDefinition[] = [clusterConcernRaised] as EventDefinition[];
+
+export interface ProjectionParts {
+  readonly projects: ProjectProjection;
+  readonly clusters: ClusterProjection;
+  readonly repository: KeyConfigurationRepository;
+  readonly publisher: EventPublisher;
+}
+
+/** The handlers of {@link projectionConsumes}. All of them may see an event twice, or after a newer one. */
+export function projectionHandlers({ projects, clusters, repository, publisher }: ProjectionParts): EventHandler[] {
+  return [
+    ...projectEvents.map((definition) =>
+      defineHandler(definition, 'remember-project', async (event, tx) => {
+        await projects.remember(tx, event.data);
+      }),
+    ),
+    defineHandler(projectDeleted, 'remove-key-configurations-of-a-deleted-project', async (event, tx) => {
+      // First the project's row: a PATCH that holds it finishes before, one that comes later finds the project deleted.
+      await projects.remember(tx, event.data);
+      for (const configuration of await repository.findForUpdate(tx, event.data.id)) {
+        const { publications } = removeConfiguration(configuration);
+        await repository.remove(tx, configuration.id, configuration.revision);
+        for (const { definition, data } of publications) await publisher.publish(tx, definition, data);
+      }
+    }),
+    ...clusterEvents.map((definition) =>
+      defineHandler(definition, 'remember-cluster', async (event, tx) => {
+        await clusters.remember(tx, event.data);
+      }),
+    ),
+  ];
+}
