@@ -1,0 +1,49 @@
+import type { ProcessGoal } from '@atrest/contracts';
+import { chooseStepUp, initialConfiguration, MongodConnection, parseAddress, type CommandOutcome } from '@atrest/mongod';
+
+/** The result of a command that changes a replica set or a cluster. */
+export type AdministrationOutcome = { readonly ok: true } | { readonly ok: false; readonly error: string };
+
+const done: AdministrationOutcome = { ok: true };
+
+/** Initiates the set of a cluster that was just created. A set that is initiated by now is as good. */
+export async function initiate(connection: MongodConnection, goal: ProcessGoal): Promise<AdministrationOutcome> {
+  if (!goal.replicaSet) return done;
+  const outcome = await connection.initiate(initialConfiguration(goal.replicaSet));
+  if (!outcome.ok && outcome.failure.kind === 'already-initialized') return done;
+  return named(outcome, `The replica set ${goal.replicaSet.name} could not be initiated`);
+}
+
+/**
+ * Has one member call an election, wherever it runs. Asked directly, the member must itself see all others and no primary, so that an order
+ * that comes late does no harm. A lost election is no error: the set calls one by itself within seconds.
+ */
+export async function stepUp(own: MongodConnection, goal: ProcessGoal, host: string): Promise<AdministrationOutcome> {
+  if (!goal.replicaSet) return done;
+  const ownStatus = await own.replicaSetStatus();
+  const isOwn = ownStatus.ok && ownStatus.value.members.some((member) => member.self && member.name === host);
+  const connection = isOwn ? own : new MongodConnection(parseAddress(host));
+  try {
+    const status = isOwn ? ownStatus : await connection.replicaSetStatus();
+    if (!status.ok) return named(status, `${host} could not be stepped up`);
+    if (chooseStepUp(status.value, goal.replicaSet.members).kind !== 'step-up') return done;
+    const outcome = await connection.stepUp();
+    return !outcome.ok && outcome.failure.kind === 'election-failed' ? done : named(outcome, `${host} could not be stepped up`);
+  } finally {
+    if (!isOwn) await connection.close();
+  }
+}
+
+/** Adds shards to a cluster, one after the other. */
+export async function addShards(connection: MongodConnection, goal: ProcessGoal, names: readonly string[]): Promise<AdministrationOutcome> {
+  for (const shard of goal.router?.shards ?? []) {
+    if (!names.includes(shard.name)) continue;
+    const outcome = named(await connection.addShard(shard), `The shard ${shard.name} could not be added`);
+    if (!outcome.ok) return outcome;
+  }
+  return done;
+}
+
+function named(outcome: CommandOutcome<unknown>, what: string): AdministrationOutcome {
+  return outcome.ok ? done : { ok: false, error: `${what}: ${outcome.failure.message}` };
+}

@@ -1,0 +1,157 @@
+import type { ProcessGoal } from '@atrest/contracts';
+import type { StepUpChoice } from '@atrest/mongod';
+
+/** Whether a live process uses the data path (for mongos: the port) of a goal. */
+export type Presence =
+  /** Nobody has looked yet: nothing may be done. */
+  { readonly kind: 'unknown' } | { readonly kind: 'absent' } | { readonly kind: 'present'; readonly pid: number };
+
+/** What the leading member's agent sees of its replica set. */
+export interface SetView {
+  readonly self: 'uninitialized' | 'member' | 'other';
+  /** A primary was seen since this process became ready: from then on elections are the set's own business. */
+  readonly primarySeen: boolean;
+  /** The other members, as long as the set is not initiated. */
+  readonly peers: 'unknown' | 'unreachable' | 'initialized' | 'uninitialized';
+  readonly choice: StepUpChoice | null;
+}
+
+/** What the leading mongos's agent sees of its cluster. */
+export interface RouterView {
+  /** Names in `listShards`; null while unknown. */
+  readonly shards: readonly string[] | null;
+}
+
+/** What is known of one process. Times are milliseconds of a clock that never jumps. */
+export interface Reality {
+  readonly presence: Presence;
+  /** It takes connections. */
+  readonly ready: boolean;
+  /** SIGTERM (and later SIGKILL) was sent to the process that is present. */
+  readonly stop: { readonly signalledAt: number; readonly killedAt: number | null } | null;
+  /** The process belongs to another user: when a signal was last refused. */
+  readonly deniedAt: number | null;
+  /** The last run, start or removal failed: not before this time again. */
+  readonly retryAt: number | null;
+  /** A data path, or the rest of one, exists. */
+  readonly dataExists: boolean;
+  /** Null unless this process leads its set and is ready. */
+  readonly set: SetView | null;
+  /** Null unless this mongos leads and is ready. */
+  readonly router: RouterView | null;
+  /** Commands that change the set or the cluster: whether one is under way, when the next may come, and when a member was last stepped up in this run. */
+  readonly administration: { readonly busy: boolean; readonly retryAt: number; readonly steppedUpAt: number | null };
+}
+
+export interface ConvergeSettings {
+  /** SIGKILL only after this long: minutes, because an orderly stop of a big cache takes minutes and a kill costs a recovery. */
+  readonly killAfterMs: number;
+  /** No second step-up before this: an election the set calls by itself comes within 12 s, and two at a time compete. */
+  readonly stepUpPatienceMs: number;
+  /** A signal that was refused is tried again after this. */
+  readonly deniedRetryMs: number;
+}
+
+/** Where the goal comes from. A remembered one was confirmed by the control plane only in an earlier life of this agent. */
+export type Authority = 'confirmed' | 'remembered';
+
+export type Action =
+  | { readonly kind: 'start' }
+  | { readonly kind: 'terminate' }
+  | { readonly kind: 'kill' }
+  | { readonly kind: 'remove-data' }
+  /** The process was to be removed and nothing of it is left: it is no longer reported. */
+  | { readonly kind: 'forget' }
+  | { readonly kind: 'initiate' }
+  | { readonly kind: 'step-up'; readonly host: string }
+  | { readonly kind: 'add-shards'; readonly names: readonly string[] };
+
+/** What to do now. At most one action: each changes reality, and the next decision sees it. */
+export interface Decision {
+  readonly action: Action | null;
+  /** When time alone may change the decision. */
+  readonly wakeAt: number | null;
+  /** Why the goal is not pursued, for the report. */
+  readonly blocked: string | null;
+}
+
+export interface ConvergeInput {
+  readonly goal: ProcessGoal;
+  readonly authority: Authority;
+  readonly reality: Reality;
+  readonly settings: ConvergeSettings;
+  readonly now: number;
+}
+
+const nothing: Decision = { action: null, wakeAt: null, blocked: null };
+const act = (action: Action): Decision => ({ action, wakeAt: null, blocked: null });
+const wait = (wakeAt: number): Decision => ({ action: null, wakeAt, blocked: null });
+const blocked = (reason: string, wakeAt: number | null = null): Decision => ({ action: null, wakeAt, blocked: reason });
+
+/** The next step from what is to what should be, for one process. Level-triggered: asked again with the same input, it answers the same. */
+export function converge(input: ConvergeInput): Decision {
+  const { goal, reality } = input;
+  if (reality.presence.kind === 'unknown') return nothing;
+  if (reality.presence.kind === 'present') {
+    // A stop that has begun is seen through whatever the goal says by now: nothing else can be done with a process that is ending.
+    if (reality.stop !== null) return seeStopThrough(reality.stop, input);
+    return goal.desired === 'running' ? whileRunning(input) : stop(input);
+  }
+  return goal.desired === 'running' ? start(input) : whenStopped(input);
+}
+
+function stop({ reality, settings, now }: ConvergeInput): Decision {
+  if (reality.deniedAt !== null && now < reality.deniedAt + settings.deniedRetryMs) {
+    return blocked('The process belongs to another user and cannot be signalled.', reality.deniedAt + settings.deniedRetryMs);
+  }
+  return act({ kind: 'terminate' });
+}
+
+function seeStopThrough(begun: { signalledAt: number; killedAt: number | null }, { settings, now }: ConvergeInput): Decision {
+  // A process that survives SIGKILL hangs in the kernel (a lost disk); there is nothing stronger.
+  if (begun.killedAt !== null) return blocked('The process was killed and has not ended: it hangs in the kernel.');
+  const killAt = begun.signalledAt + settings.killAfterMs;
+  return now >= killAt ? act({ kind: 'kill' }) : wait(killAt);
+}
+
+function start({ goal, authority, reality, now }: ConvergeInput): Decision {
+  if (goal.requiresKey && authority !== 'confirmed') {
+    return blocked('It uses a customer key and is started only when the control plane has confirmed the goal.');
+  }
+  if (reality.retryAt !== null && now < reality.retryAt) return wait(reality.retryAt);
+  return act({ kind: 'start' });
+}
+
+function whenStopped({ goal, authority, reality, now }: ConvergeInput): Decision {
+  if (goal.desired !== 'removed') return nothing;
+  if (!goal.deleteData || goal.adopted || !reality.dataExists) return act({ kind: 'forget' });
+  if (authority !== 'confirmed') return blocked('Data is deleted only when the control plane has confirmed the goal.');
+  return reality.retryAt !== null && now < reality.retryAt ? wait(reality.retryAt) : act({ kind: 'remove-data' });
+}
+
+function whileRunning({ goal, reality, settings, now }: ConvergeInput): Decision {
+  if (!reality.ready || reality.administration.busy) return nothing;
+  const { retryAt } = reality.administration;
+  const action = administration(goal, reality, settings, now);
+  if (action === null) return nothing;
+  if ('at' in action) return wait(action.at);
+  return now < retryAt ? wait(retryAt) : act(action);
+}
+
+function administration(goal: ProcessGoal, reality: Reality, settings: ConvergeSettings, now: number): Action | { at: number } | null {
+  const { set, router } = reality;
+  const { steppedUpAt } = reality.administration;
+  if (goal.replicaSet?.leads && set !== null) {
+    if (set.self === 'uninitialized' && set.peers === 'uninitialized' && !goal.adopted) return { kind: 'initiate' };
+    if (set.self === 'member' && !set.primarySeen && set.choice?.kind === 'step-up') {
+      const notBefore = steppedUpAt === null ? now : steppedUpAt + settings.stepUpPatienceMs;
+      return now < notBefore ? { at: notBefore } : { kind: 'step-up', host: set.choice.host };
+    }
+  }
+  if (goal.router?.leads && router !== null && router.shards !== null) {
+    const known = router.shards;
+    const missing = goal.router.shards.map((shard) => shard.name).filter((name) => !known.includes(name));
+    if (missing.length > 0) return { kind: 'add-shards', names: missing };
+  }
+  return null;
+}

@@ -1,0 +1,174 @@
+import type { ProcessGoal } from '@atrest/contracts';
+import {
+  chooseStepUp,
+  MongodConnection,
+  parseAddress,
+  type CommandOutcome,
+  type Hello,
+  type MongodAddress,
+  type StepUpChoice,
+} from '@atrest/mongod';
+import { BackgroundLoop } from '@atrest/platform-time';
+import type { RouterView, SetView } from './converge.js';
+
+/** What a server said of itself when it was last asked. */
+export interface ProbeView {
+  readonly answers: boolean;
+  readonly hello: Hello | null;
+  readonly version: string | null;
+  readonly set: SetView | null;
+  readonly router: RouterView | null;
+}
+
+export interface ProcessProbeOptions {
+  readonly address: MongodAddress;
+  readonly goal: () => ProcessGoal;
+  readonly onChange: () => void;
+  readonly onError: (error: unknown) => void;
+}
+
+/** While something is expected to change (no primary yet, shards missing). A tenth of a second of the four that a set needs to be writable. */
+const HURRY_MS = 150;
+/** When everything is as it should be. */
+const CALM_MS = 1_000;
+/** A single missed answer of a busy server is no news. */
+const MISSED_ANSWERS = 3;
+
+/** Asks one running process, and for a leading process its set or cluster, how it is. Runs beside the supervisor, which never waits for it. */
+export class ProcessProbe {
+  readonly #options: ProcessProbeOptions;
+  readonly #connection: MongodConnection;
+  readonly #calm: BackgroundLoop;
+  #hurry: NodeJS.Timeout | undefined;
+  #missed = 0;
+  #primarySeen = false;
+  #view: ProbeView = { answers: false, hello: null, version: null, set: null, router: null };
+
+  constructor(options: ProcessProbeOptions) {
+    this.#options = options;
+    this.#connection = new MongodConnection(options.address);
+    this.#calm = new BackgroundLoop({
+      name: 'process probe',
+      intervalMs: CALM_MS,
+      run: async () => {
+        clearTimeout(this.#hurry);
+        await this.#ask();
+        if (this.#isExpectingChange()) this.#hurry = setTimeout(() => this.#calm.wake(), HURRY_MS).unref();
+      },
+      onError: options.onError,
+    });
+  }
+
+  get view(): ProbeView {
+    return this.#view;
+  }
+
+  /** For commands to the process itself. */
+  get connection(): MongodConnection {
+    return this.#connection;
+  }
+
+  start(): void {
+    this.#calm.start();
+  }
+
+  /** The log has news: ask now. */
+  wake(): void {
+    this.#calm.wake();
+  }
+
+  /** Ends at once: what is under way fails with the connection. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#hurry);
+    const stopped = this.#calm.stop();
+    await this.#connection.close();
+    await stopped;
+    clearTimeout(this.#hurry);
+  }
+
+  #isExpectingChange(): boolean {
+    const { hello, set, router } = this.#view;
+    if (hello === null) return true;
+    if (hello.kind === 'mongos') return router !== null && router.shards === null;
+    return this.#options.goal().replicaSet !== null && hello.primary === null && !hello.writable && (set === null || !set.primarySeen);
+  }
+
+  async #ask(): Promise<void> {
+    const before = this.#view;
+    const outcome = await this.#connection.hello();
+    if (!outcome.ok) {
+      this.#missed += 1;
+      if (this.#missed >= MISSED_ANSWERS) this.#set({ ...before, answers: false, hello: null, set: null, router: null });
+      return;
+    }
+    this.#missed = 0;
+    const hello = outcome.value;
+    if (hello.primary !== null || hello.memberState === 'PRIMARY') this.#primarySeen = true;
+    const version = before.version ?? valueOf(await this.#connection.version());
+    const goal = this.#options.goal();
+    this.#set({
+      answers: true,
+      hello,
+      version,
+      set: goal.replicaSet?.leads ? await this.#lookAtSet(goal, hello) : null,
+      router: goal.router?.leads && hello.kind === 'mongos' ? await this.#lookAtRouter() : null,
+    });
+  }
+
+  async #lookAtSet(goal: ProcessGoal, hello: Hello): Promise<SetView> {
+    if (hello.kind === 'uninitialized') return { self: 'uninitialized', primarySeen: false, peers: await this.#peers(goal), choice: null };
+    if (hello.kind !== 'member') return { self: 'other', primarySeen: false, peers: 'unknown', choice: null };
+    const choice = this.#primarySeen ? null : await this.#choice(goal);
+    return { self: 'member', primarySeen: this.#primarySeen, peers: 'unknown', choice };
+  }
+
+  async #choice(goal: ProcessGoal): Promise<StepUpChoice> {
+    const status = await this.#connection.replicaSetStatus();
+    if (!status.ok) return { kind: 'wait', because: status.failure.message };
+    const choice = chooseStepUp(status.value, goal.replicaSet?.members ?? []);
+    if (choice.kind === 'has-primary') this.#primarySeen = true;
+    return choice;
+  }
+
+  /** The other members of a set that is not initiated here: all must be there and know of no configuration, or the data of one might be given up. */
+  async #peers(goal: ProcessGoal): Promise<SetView['peers']> {
+    const others = (goal.replicaSet?.members ?? []).filter((member) => !isSelf(member.host, goal));
+    const seen = await Promise.all(others.map((member) => peerKind(member.host)));
+    if (seen.includes('initialized')) return 'initialized';
+    return seen.includes('unreachable') ? 'unreachable' : 'uninitialized';
+  }
+
+  async #lookAtRouter(): Promise<RouterView> {
+    const shards = valueOf(await this.#connection.listShards());
+    return { shards: shards === null ? null : shards.map((shard) => shard.name) };
+  }
+
+  #set(view: ProbeView): void {
+    const changed = JSON.stringify(view) !== JSON.stringify(this.#view);
+    this.#view = view;
+    if (changed) this.#options.onChange();
+  }
+}
+
+/** Members are told apart by port and, where several hosts use the same port, by name. */
+function isSelf(host: string, goal: ProcessGoal): boolean {
+  const address = parseAddress(host);
+  if (address.port !== goal.port) return false;
+  const samePort = (goal.replicaSet?.members ?? []).filter((member) => parseAddress(member.host).port === goal.port);
+  return samePort.length === 1 || goal.bindIp.split(',').some((bound) => bound.trim() === address.host);
+}
+
+async function peerKind(host: string): Promise<'uninitialized' | 'initialized' | 'unreachable'> {
+  const connection = new MongodConnection(parseAddress(host));
+  try {
+    const outcome = await connection.hello();
+    if (!outcome.ok) return 'unreachable';
+    return outcome.value.kind === 'uninitialized' ? 'uninitialized' : 'initialized';
+  } finally {
+    await connection.close();
+  }
+}
+
+function valueOf<T>(outcome: CommandOutcome<T>): T | null {
+  return outcome.ok ? outcome.value : null;
+}

@@ -1,0 +1,94 @@
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HostGoalSchema, ObjectIdSchema, type HostGoal } from '@atrest/contracts';
+import { z } from 'zod';
+import { readIfExists, writeDurably } from './durable-file.js';
+
+const CredentialSchema = z.object({ hostId: ObjectIdSchema, credential: z.string(), controlPlane: z.string() });
+export type StoredCredential = z.infer<typeof CredentialSchema>;
+
+const ProcessRecordSchema = z.object({ pid: z.number(), startTime: z.string() });
+/** The last process that this agent, in this or an earlier life, started for a goal. */
+export type ProcessRecord = z.infer<typeof ProcessRecordSchema>;
+
+/** A log that has grown beyond this is set aside when its process starts again. One old log is kept. */
+const LOG_LIMIT_BYTES = 64 * 1024 * 1024;
+
+/** Everything the agent keeps between its lives. Only the agent's user may read it. */
+export class StateFolder {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  async prepare(): Promise<void> {
+    await mkdir(join(this.path, 'processes'), { recursive: true, mode: 0o700 });
+  }
+
+  /** The enrolment of this host, or null. An unreadable file is an error: enrolling again would make a second host of this one. */
+  async credential(): Promise<StoredCredential | null> {
+    const text = await readIfExists(join(this.path, 'credential.json'));
+    return text === null ? null : CredentialSchema.parse(JSON.parse(text));
+  }
+
+  async storeCredential(credential: StoredCredential): Promise<void> {
+    await writeDurably(join(this.path, 'credential.json'), JSON.stringify(credential), 0o600);
+  }
+
+  /** The last goal, or null when there is none that this release understands: then the control plane has to be asked. */
+  async rememberedGoal(): Promise<HostGoal | null> {
+    const text = await readIfExists(join(this.path, 'goal.json'));
+    if (text === null) return null;
+    return parseOrNull(text, HostGoalSchema);
+  }
+
+  async rememberGoal(goal: HostGoal): Promise<void> {
+    await writeDurably(join(this.path, 'goal.json'), JSON.stringify(goal));
+  }
+
+  async processRecord(processId: string): Promise<ProcessRecord | null> {
+    const text = await readIfExists(this.#process(processId, 'json'));
+    return text === null ? null : parseOrNull(text, ProcessRecordSchema);
+  }
+
+  async storeProcessRecord(processId: string, record: ProcessRecord): Promise<void> {
+    await writeDurably(this.#process(processId, 'json'), JSON.stringify(record));
+  }
+
+  logPath(processId: string): string {
+    return this.#process(processId, 'log');
+  }
+
+  consolePath(processId: string): string {
+    return this.#process(processId, 'console.log');
+  }
+
+  /** Sets a big log aside. Only while its process is stopped. */
+  async rotateLog(processId: string): Promise<void> {
+    const path = this.logPath(processId);
+    const size = await stat(path).then(
+      (found) => found.size,
+      () => 0,
+    );
+    if (size > LOG_LIMIT_BYTES) await rename(path, `${path}.1`);
+  }
+
+  /** Removes what is kept of a process that is no more. */
+  async forgetProcess(processId: string): Promise<void> {
+    for (const suffix of ['json', 'log', 'log.1', 'console.log']) await rm(this.#process(processId, suffix), { force: true });
+  }
+
+  #process(processId: string, suffix: string): string {
+    return join(this.path, 'processes', `${processId}.${suffix}`);
+  }
+}
+
+/** What another release wrote, or a disk has spoilt, is as good as nothing: everything read so can be learnt again. */
+function parseOrNull<T>(text: string, schema: z.ZodType<T>): T | null {
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch {
+    return null;
+  }
+}
