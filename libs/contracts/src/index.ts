@@ -11,5 +11,6 @@ export * from './events/project.js';
 export * from './agent-channel/agent-channel.js';
 export * from './api/encryption-at-rest.js';
 export * from './api/groups.js';
+export * from './api/service-accounts.js';
 export * from './api/users.js';
 export * from './api/clusters.js';

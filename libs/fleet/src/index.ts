@@ -1,1 +1,1 @@
-export {};
+export { type FirstOwner, type FleetAccess } from './access/fleet-access.js';

@@ -4,7 +4,7 @@ import type { Clock } from '@atrest/platform-time';
 import { Access1795392000000 } from './migrations/1795392000000-access.js';
 
 /** The tables of `AccessStore`; every service puts them after messaging's and before its own. */
-export const accessMigrations = [Access1795392000000];
+export const accessMigrations: readonly Function[] = [Access1795392000000];
 
 /**
  * How long an expired revocation or key is kept before it is deleted. Services' clocks differ by seconds; deleting a revocation while
