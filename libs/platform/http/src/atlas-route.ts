@@ -34,6 +34,8 @@ export interface RouteOptions {
 export interface RouteMetadata extends RouteOptions {
   /** Readable path from the root, the one under `/api/atlas/v2` for an Atlas operation. */
   readonly fullPath: string;
+  /** Every readable path that serves it: the full path and those under the older prefixes. */
+  readonly paths: readonly string[];
   readonly success: number;
 }
 
@@ -44,9 +46,14 @@ export const ROUTE_METADATA = 'atrest:route';
 export function AtlasRoute(options: RouteOptions): MethodDecorator {
   const below = options.path === '/' ? '' : options.path;
   const fullPath = options.versions ? `${API_PREFIX}${below}` : options.path;
-  const metadata: RouteMetadata = { ...options, fullPath, success: options.success ?? 200 };
+  const metadata: RouteMetadata = {
+    ...options,
+    fullPath,
+    paths: [fullPath, ...legacyPaths(options, below)],
+    success: options.success ?? 200,
+  };
   return applyDecorators(
-    RequestMapping({ method: RequestMethod[options.method], path: [fullPath, ...legacyPaths(options, below)].map(toRouterPath) }),
+    RequestMapping({ method: RequestMethod[options.method], path: metadata.paths.map(toRouterPath) }),
     HttpCode(metadata.success),
     SetMetadata(ROUTE_METADATA, metadata),
     SetMetadata(ACCESS_METADATA, options.access),

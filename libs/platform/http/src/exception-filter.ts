@@ -60,24 +60,14 @@ export class ApiExceptionFilter implements ExceptionFilter {
       if (!abort?.signal.aborted)
         this.#logger.error({ err: thrown, requestId: request.id, method: request.method, route: route?.fullPath }, 'request failed');
     }
-    void reply
-      .headers(error.headers)
-      .header('x-error-code', error.errorCode)
-      .code(error.status)
-      .type('application/json')
-      .send(error.toBody());
+    sendError(reply, error);
   }
 
   #apiError(thrown: unknown, request: FastifyRequest): ApiError {
     if (thrown instanceof ApiError) return thrown;
     if (request.is404) return this.#unknownRoute(request);
     if (requestState(request)?.abort.signal.reason instanceof ServiceStopping) return stopping();
-    const status = clientStatus(thrown);
-    if (status === undefined) {
-      return new ApiError(500, 'UNEXPECTED_ERROR', `An unexpected error occurred. The request id is ${request.id}.`, [request.id]);
-    }
-    if (isBadUrl(thrown)) return new ApiError(400, 'INVALID_PATH_PARAMETER', 'The path is not well-formed.');
-    return new ApiError(status, CODE_OF_STATUS[status] ?? 'VALIDATION_ERROR', DETAIL_OF_STATUS[status] ?? 'The request cannot be served.');
+    return frameworkError(thrown, request.id);
   }
 
   #unknownRoute(request: FastifyRequest): ApiError {
@@ -90,6 +80,24 @@ export class ApiExceptionFilter implements ExceptionFilter {
     ]);
     return error.withHeader('allow', methods.join(', '));
   }
+}
+
+/** Sends an error in the Atlas shape. */
+export function sendError(reply: FastifyReply, error: ApiError): void {
+  void reply
+    .headers(error.headers)
+    .header('x-error-code', error.errorCode)
+    .code(error.status)
+    .type('application/json')
+    .send(error.toBody());
+}
+
+/** The Atlas form of what Nest, Fastify or a handler raised in some other form. */
+export function frameworkError(thrown: unknown, id = 'unknown'): ApiError {
+  const status = clientStatus(thrown);
+  if (status === undefined) return new ApiError(500, 'UNEXPECTED_ERROR', `An unexpected error occurred. The request id is ${id}.`, [id]);
+  if (isBadUrl(thrown)) return new ApiError(400, 'INVALID_PATH_PARAMETER', 'The path is not well-formed.');
+  return new ApiError(status, CODE_OF_STATUS[status] ?? 'VALIDATION_ERROR', DETAIL_OF_STATUS[status] ?? 'The request cannot be served.');
 }
 
 /** 503 while the service drains. The client should come back to another replica, or to this one when it is up again. */

@@ -77,7 +77,8 @@ export function registerHooks(fastify: FastifyInstance, options: HookOptions): v
   });
 }
 
-function setHeaders(reply: FastifyReply, id: string, secure: boolean): void {
+/** The headers of every answer. */
+export function setHeaders(reply: FastifyReply, id: string, secure: boolean): void {
   void reply.headers({
     'x-request-id': id,
     'x-content-type-options': 'nosniff',

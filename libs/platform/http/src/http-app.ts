@@ -5,13 +5,13 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { nestLogger, type Logger } from '@atrest/platform-logging';
 import type { Metrics } from '@atrest/platform-metrics';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from './api-error.js';
 import { registerBodyParsers } from './body-parsers.js';
 import { collectRoutes, hasGlobalGuard, type CollectedRoute } from './collect-routes.js';
 import { Drain } from './drain.js';
-import { ApiExceptionFilter } from './exception-filter.js';
-import { registerHooks, requestId } from './hooks.js';
+import { ApiExceptionFilter, frameworkError, sendError } from './exception-filter.js';
+import { registerHooks, requestId, setHeaders } from './hooks.js';
 import { RouteError } from './parameters.js';
 import { RenderInterceptor } from './render-interceptor.js';
 import { matchesPath } from './route-path.js';
@@ -79,6 +79,11 @@ export async function createHttpApp(options: HttpAppOptions): Promise<HttpApp> {
     // A whole request has to arrive in this time; long polls are not affected.
     requestTimeout: 60_000,
     clientErrorHandler: answerBrokenRequest,
+    // Raised by the router, before any hook and any filter.
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+      setHeaders(reply, request.id, options.tls !== undefined);
+      sendError(reply, frameworkError(error, request.id));
+    },
     ...(options.tls && { https: { cert: options.tls.cert, key: options.tls.key, minVersion: 'TLSv1.2' } }),
   });
   const fastify = adapter.getInstance<FastifyInstance>();
@@ -126,7 +131,7 @@ async function close(app: NestFastifyApplication, drain: Drain, options: HttpApp
 }
 
 function methodsAt(routes: readonly CollectedRoute[], path: string): string[] {
-  return [...new Set(routes.filter(({ fullPath }) => matchesPath(fullPath, path)).map(({ method }) => method))].sort();
+  return [...new Set(routes.filter(({ paths }) => paths.some((served) => matchesPath(served, path))).map(({ method }) => method))].sort();
 }
 
 function baseUrl({ address, port, family }: AddressInfo, secure: boolean): string {

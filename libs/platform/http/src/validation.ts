@@ -13,7 +13,7 @@ const MAX_FIELDS = 50;
 export function parseBody(schema: z.ZodType, body: unknown): unknown {
   const result = schema.safeParse(body ?? {});
   if (result.success) return result.data;
-  const problems = problemsOf(result.error.issues);
+  const problems = problemsOf(result.error.issues, body ?? {});
   const [first] = problems;
   if (!first) return failedWithoutIssue();
   const fields = problems.slice(0, MAX_FIELDS).map(({ field, description }): ApiErrorField => ({ field: field || '(body)', description }));
@@ -30,13 +30,13 @@ export function parseBody(schema: z.ZodType, body: unknown): unknown {
  * @throws ApiError 400 INVALID_QUERY_PARAMETER
  */
 export function parseQuery(schema: z.ZodType, query: Readonly<Record<string, unknown>>): unknown {
-  const repeated = Object.keys(query).find((name) => name === '__proto__' || name === 'constructor' || name === 'prototype');
-  if (repeated !== undefined) throw invalidQueryParameter(repeated, 'is not known');
+  const reserved = Object.keys(query).find((name) => name === '__proto__' || name === 'constructor' || name === 'prototype');
+  if (reserved !== undefined) throw invalidQueryParameter(reserved, 'is not known');
   // Served for every operation, whatever its schema knows.
   const own = Object.fromEntries(Object.entries(query).filter(([name]) => name !== 'pretty' && name !== 'envelope'));
   const result = schema.safeParse(own);
   if (result.success) return result.data;
-  const problems = problemsOf(result.error.issues);
+  const problems = problemsOf(result.error.issues, own);
   const [first] = problems;
   if (!first) return failedWithoutIssue();
   const name = first.field.replace(/[.[].*$/, '');
@@ -59,61 +59,65 @@ interface Problem extends ApiErrorField {
   readonly detail: string;
 }
 
-function problemsOf(issues: readonly z.core.$ZodIssue[], prefix: readonly PropertyKey[] = []): Problem[] {
-  return issues.flatMap((issue) => problemOf(issue, [...prefix, ...issue.path]));
+function problemsOf(issues: readonly z.core.$ZodIssue[], input: unknown, prefix: readonly PropertyKey[] = []): Problem[] {
+  return issues.flatMap((issue) => problemOf(issue, [...prefix, ...issue.path], input));
 }
 
 /** Texts never hold what was given: it may be a secret in the wrong place. */
-function problemOf(issue: z.core.$ZodIssue, path: readonly PropertyKey[]): Problem[] {
+function problemOf(issue: z.core.$ZodIssue, path: readonly PropertyKey[], input: unknown): Problem[] {
   const field = pathText(path);
   switch (issue.code) {
     case 'unrecognized_keys':
       return issue.keys.map((key) => invalid(pathText([...path, key]), 'is not known'));
     case 'invalid_value':
-      return [
-        {
-          field,
-          errorCode: 'INVALID_ENUM_VALUE',
-          description: enumText(issue.values),
-          detail: `Invalid value of attribute ${field}: it ${enumText(issue.values)}.`,
-        },
-      ];
+      return isMissing(input, path)
+        ? [missing(field)]
+        : [{ ...invalid(field, `must be one of ${issue.values.map(String).join(', ')}`), errorCode: 'INVALID_ENUM_VALUE' }];
     case 'invalid_type':
-      // zod leaves the input out of its issues; its text is what tells a missing attribute from a wrong one.
-      if (issue.message.endsWith('received undefined')) {
-        const { errorCode, detail } = missingAttribute(field);
-        return [{ field, errorCode, detail, description: 'is required' }];
-      }
+      if (isMissing(input, path)) return [missing(field)];
       if (path.length === 0)
         return [{ field, errorCode: 'INVALID_JSON', description: 'must be a JSON object', detail: 'The body must be a JSON object.' }];
       return [invalid(field, issue.message.startsWith('Invalid input') ? `must be of type ${issue.expected}` : lowerFirst(issue.message))];
     case 'invalid_union':
-      return closestBranch(issue, path);
+      return isMissing(input, path) ? [missing(field)] : closestBranch(issue, path, input);
     case 'custom': {
       const errorCode: unknown = issue.params?.['errorCode'];
-      return [
-        typeof errorCode === 'string'
-          ? { ...invalid(field, lowerFirst(issue.message)), errorCode, detail: issue.message }
-          : invalid(field, lowerFirst(issue.message)),
-      ];
+      const problem = invalid(field, lowerFirst(issue.message));
+      return [typeof errorCode === 'string' ? { ...problem, errorCode, detail: issue.message } : problem];
     }
-    default:
+    case 'invalid_element':
+    case 'invalid_format':
+    case 'invalid_key':
+    case 'not_multiple_of':
+    case 'too_big':
+    case 'too_small':
       return [invalid(field, lowerFirst(issue.message))];
   }
 }
 
 /** Of the alternatives, the one that came closest is the one that was meant. */
-function closestBranch(issue: z.core.$ZodIssueInvalidUnion, path: readonly PropertyKey[]): Problem[] {
-  const [closest] = issue.errors.map((issues) => problemsOf(issues, path)).toSorted((a, b) => a.length - b.length);
+function closestBranch(issue: z.core.$ZodIssueInvalidUnion, path: readonly PropertyKey[], input: unknown): Problem[] {
+  const [closest] = issue.errors.map((issues) => problemsOf(issues, input, path)).toSorted((a, b) => a.length - b.length);
   return closest && closest.length > 0 ? closest : [invalid(pathText(path), 'fits none of the allowed forms')];
+}
+
+/** zod does not tell a missing attribute from a wrong one, except in its prose. */
+function isMissing(input: unknown, path: readonly PropertyKey[]): boolean {
+  let value = input;
+  for (const step of path) {
+    if (typeof value !== 'object' || value === null) return false;
+    value = (value as Record<PropertyKey, unknown>)[step];
+  }
+  return value === undefined;
+}
+
+function missing(field: string): Problem {
+  const { errorCode, detail } = missingAttribute(field);
+  return { field, errorCode, detail, description: 'is required' };
 }
 
 function invalid(field: string, description: string): Problem {
   return { field, errorCode: 'INVALID_ATTRIBUTE', description, detail: `Invalid attribute ${field}: ${description}.` };
-}
-
-function enumText(values: readonly unknown[]): string {
-  return `must be one of ${values.map(String).join(', ')}`;
 }
 
 function pathText(path: readonly PropertyKey[]): string {
