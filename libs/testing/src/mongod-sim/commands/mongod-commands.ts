@@ -1,0 +1,61 @@
+import { Binary, Long } from 'bson';
+import { type Doc, isDocument } from '../bson-values.js';
+import { fassert } from '../process/ending.js';
+import type { MongodServer } from '../server.js';
+import { DiskError } from '../storage/engine.js';
+import { collectionCommands } from './collections.js';
+import type { Command, CommandContext, CommandTable } from './command.js';
+import { diagnosticCommands } from './diagnostics.js';
+import { helloCommands } from './hello.js';
+import { queryCommands } from './query.js';
+import { replicationCommands } from './replication.js';
+import { shutdownCommand } from './shutdown.js';
+import { writeCommands } from './write.js';
+
+/** All commands of a mongod. `commandNames` is filled by the caller, for `listCommands`. */
+export function mongodTables(server: MongodServer): { tables: CommandTable[]; commandNames: string[] } {
+  const commandNames: string[] = [];
+  const serverStatus = (): Doc => ({
+    storageEngine: { name: 'wiredTiger', supportsCommittedReads: true, persistent: true, readOnly: false },
+    ...(server.replication === undefined ? {} : { repl: server.replication.helloRole('isWritablePrimary') }),
+  });
+  const role = (primaryField: string): Doc => server.replication?.helloRole(primaryField) ?? { [primaryField]: true };
+  return {
+    commandNames,
+    tables: [
+      helloCommands(server, role),
+      diagnosticCommands(server, { serverStatus, commandNames: () => commandNames }),
+      shutdownCommand(server),
+      queryCommands(server),
+      writeCommands(server),
+      collectionCommands(server),
+      replicationCommands(server),
+    ],
+  };
+}
+
+/** Refuses what a member in its present state must not do, as mongod refuses it. */
+export async function admitCommand(server: MongodServer, command: Command, context: CommandContext): Promise<void> {
+  const gossip = context.command['$clusterTime'];
+  if (isDocument(gossip)) server.writer.clock.advance(gossip['clusterTime']);
+  if (command.needs === undefined || command.needs === 'any' || server.replication === undefined) return;
+  await server.replication.admit(command.needs, context);
+}
+
+/** `$clusterTime` and `operationTime` of a replica set member. */
+export function replyFields(server: MongodServer): Doc {
+  if (server.replication?.initialized !== true) return {};
+  return {
+    $clusterTime: { clusterTime: server.writer.clock.now, signature: { hash: new Binary(Buffer.alloc(20)), keyId: Long.ZERO } },
+    operationTime: server.writer.lastApplied.ts,
+  };
+}
+
+/** Ends the process when an error says that the disk is lost; every other error goes to the client. */
+export function fatalHandler(server: MongodServer): (error: unknown) => void {
+  return (error) => {
+    if (!(error instanceof DiskError)) return;
+    server.log.error('conn', 'STORAGE', 22435, 'WiredTiger error', { error: 5, message: error.message });
+    fassert(server.log, 'conn', 50853);
+  };
+}

@@ -1,0 +1,390 @@
+import { createServer } from 'node:net';
+import { readFileSync } from 'node:fs';
+import { hostname, release } from 'node:os';
+import { UUID } from 'bson';
+import type { Doc } from '../bson-values.js';
+import { Cursors } from '../commands/cursors.js';
+import { Dispatcher } from '../commands/dispatcher.js';
+import { admitCommand, fatalHandler, mongodTables, replyFields } from '../commands/mongod-commands.js';
+import { readPlantedFaults, serveControl } from '../control/control-server.js';
+import { controlPathFor } from '../control/control-path.js';
+import { Faults } from '../control/faults.js';
+import type { ReplicationCoordinator } from '../replication/coordinator.js';
+import type { MongodServer, StopRequest } from '../server.js';
+import { DataWriter } from '../storage/data-writer.js';
+import { StorageEngine } from '../storage/engine.js';
+import { TopologyVersion } from '../topology-version.js';
+import { WireServer } from '../wire/server.js';
+import { DbPathError, DbPathLock } from './db-path.js';
+import { type StopSignal, abort, logSignal } from './ending.js';
+import { FEATURE_COMPATIBILITY_VERSION, buildInfo } from './identity.js';
+import { keyFileProblem } from './key-file.js';
+import { ACCESS_CONTROL_WARNING, MAIN_LINES, ROOT_WARNING } from './log-lines.js';
+import type { ServerLog, Severity } from './log.js';
+import type { ServerOptions } from './options.js';
+import { type Parameters, type Timings, timingsFor } from './parameters.js';
+import type { Launch } from './run.js';
+import { onSignal } from './startup-signals.js';
+import { runStopSequence } from './stop-sequence.js';
+
+const INIT = 'initandlisten';
+
+/** A never-settling promise: the start ends here because the server is being stopped. */
+function forever(): Promise<never> {
+  return new Promise(() => undefined);
+}
+
+/** The stand-in of one mongod process, from its start to its exit code. */
+export class Mongod implements MongodServer {
+  readonly options: ServerOptions;
+  readonly parameters: Parameters;
+  readonly timings: Timings;
+  readonly log: ServerLog;
+  readonly faults = new Faults();
+  readonly topology = new TopologyVersion();
+  readonly wire: WireServer;
+  readonly cursors = new Cursors();
+  readonly startedAt = Date.now();
+  stopping = false;
+  engine!: StorageEngine;
+  writer!: DataWriter;
+  replication: ReplicationCoordinator | undefined;
+  #lock: DbPathLock | undefined;
+  /** A stop has begun: the start must not go on. */
+  #stopRequested = false;
+  readonly #stage = { transport: false, storage: false, capture: false, listening: false };
+
+  constructor({ options, parameters, log }: Launch) {
+    this.options = options;
+    this.parameters = parameters;
+    this.log = log;
+    this.timings = timingsFor(parameters.get('simFast') === true);
+    const { tables, commandNames } = mongodTables(this);
+    const dispatcher = new Dispatcher(this, tables, {
+      admit: (command, context) => admitCommand(this, command, context),
+      replyFields: () => replyFields(this),
+      fatal: fatalHandler(this),
+    });
+    commandNames.push(...dispatcher.names());
+    this.wire = new WireServer({
+      handle: (request, connection) => dispatcher.handle(request, connection),
+      accepted: (connection, open) =>
+        log.info('listener', 'NETWORK', 22943, 'Connection accepted', {
+          remote: connection.remote,
+          connectionId: connection.id,
+          connectionCount: open,
+        }),
+      ended: (connection, open) => {
+        log.info(connection.context, 'NETWORK', 22944, 'Connection ended', {
+          remote: connection.remote,
+          connectionId: connection.id,
+          connectionCount: open,
+        });
+        if (connection.member !== undefined) this.replication?.connectionLost(connection.member);
+      },
+      invalid: (connection, reason) => log.error(connection.context, 'NETWORK', 4615638, 'Invalid message, closing connection', { reason }),
+    });
+  }
+
+  /** Starts the server. The promise settles when it waits for connections; it never rejects: failures end the process. */
+  async start(): Promise<void> {
+    onSignal((signal) => this.#signalled(signal));
+    this.#mainLines();
+    const controlPath = this.#controlPath();
+    if (controlPath !== undefined) readPlantedFaults(controlPath, this.faults);
+    this.#startLines();
+    await this.#checkPort();
+    await this.#openStorage();
+    if (controlPath !== undefined) await serveControl(controlPath, this.faults, (kind) => this.#faultSet(kind));
+    this.#stage.capture = true;
+    this.log.info(INIT, 'FTDC', 20625, 'Initializing full-time diagnostic data capture', {
+      dataDirectory: `${this.options.dbPath}/diagnostic.data`,
+    });
+    if (this.options.replSet !== undefined) await this.#openReplication(this.options.replSet);
+    else
+      this.log.info(
+        'LogicalSessionCacheReap',
+        'CONTROL',
+        20712,
+        'Sessions collection is not set up; waiting until next sessions reap interval',
+        {
+          error: 'NamespaceNotFound: config.system.sessions does not exist',
+        },
+      );
+    await this.#pause(this.faults.startDelayMs);
+    await this.#listen();
+    await this.replication?.start();
+    if (this.options.replSet === undefined) this.#createSessionsCollection();
+  }
+
+  async stop({ context, force, waitMs }: StopRequest): Promise<void> {
+    if (this.#stopRequested) return forever();
+    this.#stopRequested = true;
+    const wasPrimary = this.replication?.isPrimary === true;
+    const stage = { ...this.#stage, replicaSet: this.options.replSet !== undefined, port: this.options.port };
+    await runStopSequence(this.log, context, stage, waitMs, {
+      stepDown: async () => {
+        if (wasPrimary) {
+          try {
+            await this.replication?.stepDownForStop(waitMs, force, context);
+          } catch (error) {
+            this.#stopRequested = false;
+            throw error;
+          }
+        }
+        this.stopping = true;
+        this.topology.wake();
+      },
+      closeListener: () => this.wire.stopListening(),
+      stopReplication: async () => this.replication?.stop(context),
+      closeConnections: () => {
+        const open = this.wire.connections;
+        this.wire.closeConnections();
+        return open;
+      },
+      closeStorage: () => {
+        this.engine.close();
+        this.#lock?.release();
+        this.#lock = undefined;
+      },
+    });
+    this.#exit(context, 0);
+  }
+
+  #signalled(signal: StopSignal): void {
+    if (this.#stopRequested) return;
+    logSignal(this.log, signal);
+    if (this.faults.has('ignore-sigterm')) return;
+    void this.stop({ context: 'SignalHandler', force: true, waitMs: this.timings.shutdownWaitMs });
+  }
+
+  #exit(context: string, exitCode: number): never {
+    // A lock that was taken for a start that failed is given back without touching what an earlier server left.
+    if (this.#lock !== undefined && this.#stage.storage) this.#lock.release();
+    this.log.info(context, 'CONTROL', 23138, 'Shutting down', { exitCode });
+    this.log.close();
+    process.exit(exitCode);
+  }
+
+  async #fail(exitCode: number): Promise<never> {
+    this.stopping = true;
+    await runStopSequence(this.log, INIT, { ...this.#stage, replicaSet: false, port: this.options.port }, this.timings.shutdownWaitMs, {
+      stepDown: () => Promise.resolve(),
+      closeListener: () => undefined,
+      stopReplication: () => Promise.resolve(),
+      closeConnections: () => 0,
+      closeStorage: () => undefined,
+    });
+    return this.#exit(INIT, exitCode);
+  }
+
+  /** Waits between steps of the start; never returns when the server is being stopped. */
+  async #pause(ms = 0): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    if (this.#stopRequested) await forever();
+  }
+
+  #controlPath(): string | undefined {
+    const setting = this.parameters.get('simControl');
+    return typeof setting === 'string' && setting !== '' ? controlPathFor(setting, this.options.port) : undefined;
+  }
+
+  #faultSet(kind: string): void {
+    if (kind === 'crash') abort(this.log, 'SignalHandler');
+    if (kind === 'lose-disk') this.engine.diskLost = true;
+  }
+
+  #mainLines(): void {
+    for (const [s, c, id, msg] of MAIN_LINES) this.log.write('main', { s, c, id, msg });
+    if (this.options.replSet !== undefined) {
+      const [s, c, id, msg] = MAIN_LINES[1] as (typeof MAIN_LINES)[number];
+      this.log.write('main', { s, c, id, msg });
+    }
+    if (this.options.keyFile === undefined) return;
+    const problem = keyFileProblem(this.options.keyFile);
+    if (problem === undefined) return;
+    this.log.info('main', 'ACCESS', 20254, 'Read security file failed', { error: problem });
+    process.exit(1);
+  }
+
+  #startLines(): void {
+    const { dbPath, port, parsed } = this.options;
+    this.log.info(INIT, 'STORAGE', 4615611, 'MongoDB starting', {
+      pid: process.pid,
+      port,
+      dbPath,
+      architecture: '64-bit',
+      host: hostname(),
+    });
+    this.log.info(INIT, 'CONTROL', 23403, 'Build Info', { buildInfo: buildInfo() });
+    this.log.info(INIT, 'CONTROL', 51765, 'Operating System', { os: { name: process.platform, version: `Kernel ${release()}` } });
+    this.log.info(INIT, 'CONTROL', 21951, 'Options set by command line', { options: parsed });
+  }
+
+  /** mongod takes the port before it looks at the dbPath: with both in use the port decides. */
+  async #checkPort(): Promise<void> {
+    const { addresses, port } = this.options;
+    for (const host of addresses) {
+      const problem = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+        const trial = createServer();
+        trial.once('error', resolve);
+        trial.listen({ host, port }, () => trial.close(() => resolve(undefined)));
+      });
+      if (problem !== undefined) await this.#portFailure(problem);
+    }
+    this.#stage.transport = true;
+    await this.#pause();
+  }
+
+  async #portFailure(problem: NodeJS.ErrnoException): Promise<never> {
+    const errmsg = problem.code === 'EADDRINUSE' ? 'Address already in use' : problem.message;
+    this.log.error(INIT, 'STORAGE', 20568, 'Error setting up listener', { error: { code: 9001, codeName: 'SocketException', errmsg } });
+    return this.#fail(48);
+  }
+
+  async #openStorage(): Promise<void> {
+    const { dbPath } = this.options;
+    try {
+      this.#lock = await DbPathLock.acquire(dbPath);
+    } catch (error) {
+      if (!(error instanceof DbPathError)) throw error;
+      this.log.error(INIT, 'STORAGE', 20557, 'DBException in initAndListen, terminating', { error: error.message });
+      return this.#fail(100);
+    }
+    if (this.#stopRequested) await forever();
+    const unclean = this.#lock.wasUnclean;
+    if (unclean) {
+      this.log.warn(INIT, 'STORAGE', 22271, 'Detected unclean shutdown - Lock file is not empty', { lockFile: `${dbPath}/mongod.lock` });
+    }
+    this.#lock.markRunning();
+    const message = (text: string): void => this.log.info(INIT, 'STORAGE', 22430, 'WiredTiger message', { message: text });
+    if (unclean) {
+      this.log.info(INIT, 'STORAGE', 22270, 'Storage engine to use detected by data files', {
+        dbpath: dbPath,
+        storageEngine: 'wiredTiger',
+      });
+      this.log.warn(INIT, 'STORAGE', 22302, 'Recovering data from the last clean checkpoint.');
+    }
+    const begin = Date.now();
+    this.log.write(INIT, {
+      s: 'I',
+      c: 'STORAGE',
+      id: 22297,
+      msg: 'Using the XFS filesystem is strongly recommended with the WiredTiger storage engine. See http://dochub.mongodb.org/core/prodnotes-filesystem',
+      startupWarning: true,
+    });
+    this.log.info(INIT, 'STORAGE', 22315, 'Opening WiredTiger', {
+      config: 'create (mongod-sim: documents in memory, a journal and checkpoints)',
+    });
+    this.#loadEngine();
+    if (unclean) message('txn-recover: [WT_VERB_RECOVERY_PROGRESS] Recovering the journal (mongod-sim)');
+    message('txn-recover: [WT_VERB_RECOVERY | WT_VERB_RECOVERY_PROGRESS] Set global recovery timestamp: (0, 0)');
+    message('txn-recover: [WT_VERB_RECOVERY | WT_VERB_RECOVERY_PROGRESS] Set global oldest timestamp: (0, 0)');
+    this.log.info(INIT, 'STORAGE', 4795906, 'WiredTiger opened', { durationMillis: Date.now() - begin });
+    this.log.info(INIT, 'RECOVERY', 23987, 'WiredTiger recoveryTimestamp', { recoveryTimestamp: this.writer.lastApplied.ts });
+    this.log.info(INIT, 'STORAGE', 4366408, 'No table logging settings modifications are required for existing WiredTiger tables', {
+      loggingEnabled: this.options.replSet === undefined,
+    });
+    this.log.info(INIT, 'STORAGE', 22262, 'Timestamp monitor starting');
+    this.#stage.storage = true;
+    this.#warnings();
+    this.#firstCollections();
+    await this.#pause();
+  }
+
+  #loadEngine(): void {
+    try {
+      this.engine = StorageEngine.open(this.options.dbPath, { oplogBytes: this.options.oplogSizeMb * 2 ** 20 });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : 'unreadable';
+      this.log.error(INIT, 'STORAGE', 22435, 'WiredTiger error', { error: -31802, message });
+      abort(this.log, INIT);
+      throw error;
+    }
+    this.writer = new DataWriter(this.engine);
+    if (this.faults.has('lose-disk')) this.engine.diskLost = true;
+  }
+
+  #warnings(): void {
+    if (this.options.keyFile === undefined) this.#warn(ACCESS_CONTROL_WARNING);
+    if (process.getuid?.() === 0) this.#warn(ROOT_WARNING);
+    const limit = openFilesLimit();
+    if (limit !== undefined && limit < 64_000) {
+      const attr = { currentValue: limit, recommendedMinimum: 64_000 };
+      this.log.write(INIT, { s: 'W', c: 'CONTROL', id: 22184, msg: 'Soft rlimits too low', attr, startupWarning: true });
+    }
+  }
+
+  #warn([s, c, id, msg]: readonly [Severity, string, number, string]): void {
+    this.log.write(INIT, { s, c, id, msg, startupWarning: true });
+  }
+
+  #createCollection(context: string, ns: string, options: Doc, disposition: string): void {
+    const uuid = new UUID();
+    this.log.info(context, 'STORAGE', 20320, 'createCollection', { namespace: ns, uuidDisposition: disposition, uuid: { uuid }, options });
+    this.writer.writeUnlogged([{ k: 'create', ns, uuid, options }]);
+    this.log.info(context, 'INDEX', 20345, 'Index build: done building', { buildUUID: null, namespace: ns, index: '_id_' });
+  }
+
+  #firstCollections(): void {
+    try {
+      if (this.engine.fresh) {
+        this.#createCollection(INIT, 'admin.system.version', {}, 'provided');
+        this.log.info(INIT, 'COMMAND', 20459, 'Setting featureCompatibilityVersion', { newVersion: FEATURE_COMPATIBILITY_VERSION });
+        const doc = { _id: 'featureCompatibilityVersion', version: FEATURE_COMPATIBILITY_VERSION };
+        this.writer.writeUnlogged([{ k: 'put', ns: 'admin.system.version', doc }]);
+      }
+      this.log.info(INIT, 'STORAGE', 20536, 'Flow Control is enabled on this deployment');
+      if (this.engine.fresh) this.#createCollection(INIT, 'local.startup_log', { capped: true, size: 10_485_760 }, 'generated');
+      const doc = {
+        _id: `${hostname()}-${this.startedAt}`,
+        hostname: hostname(),
+        startTime: new Date(this.startedAt),
+        cmdLine: this.options.parsed,
+        pid: process.pid,
+        buildinfo: buildInfo(),
+      };
+      this.writer.writeUnlogged([{ k: 'put', ns: 'local.startup_log', doc }]);
+    } catch (error) {
+      fatalHandler(this)(error);
+      throw error;
+    }
+  }
+
+  async #openReplication(setName: string): Promise<void> {
+    const { ReplicationCoordinator } = await import('../replication/coordinator.js');
+    this.replication = new ReplicationCoordinator(this, setName);
+    this.replication.recover(this.#lock?.wasUnclean === true);
+  }
+
+  async #listen(): Promise<void> {
+    const { addresses, port } = this.options;
+    try {
+      await this.wire.listen(addresses, port);
+    } catch (error) {
+      await this.#portFailure(error as NodeJS.ErrnoException);
+    }
+    this.#stage.listening = true;
+    if (this.#stopRequested) await forever();
+    await this.replication?.beforeReady();
+    this.log.info('listener', 'NETWORK', 23015, 'Listening on', { address: `/tmp/mongodb-${port}.sock` });
+    for (const address of addresses) this.log.info('listener', 'NETWORK', 23015, 'Listening on', { address });
+    this.log.info('listener', 'NETWORK', 23016, 'Waiting for connections', { port, ssl: 'off' });
+  }
+
+  #createSessionsCollection(): void {
+    if (this.engine.collection('config.system.sessions') !== undefined) return;
+    if (this.parameters.get('disableLogicalSessionCacheRefresh') === true) return;
+    this.#createCollection('LogicalSessionCacheRefresh', 'config.system.sessions', {}, 'generated');
+  }
+}
+
+/** Soft limit of open files, which mongod warns about. */
+function openFilesLimit(): number | undefined {
+  if (process.platform !== 'linux') return undefined;
+  const line = readFileSync('/proc/self/limits', 'utf8')
+    .split('\n')
+    .find((text) => text.startsWith('Max open files'));
+  const value = Number(line?.slice(26).trim().split(/\s+/)[0]);
+  return Number.isFinite(value) ? value : undefined;
+}
