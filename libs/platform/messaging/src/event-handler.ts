@@ -6,8 +6,7 @@ import type { Transaction } from '@atrest/platform-persistence';
  * committed together, so the effect is there exactly once however often the event is delivered. What it does elsewhere (mail, HTTP) may
  * happen again and belongs into a row that somebody works off. Throwing means: try again later.
  */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- handlers of different data share one list; the definition's schema checks each.
-export interface EventHandler<D = any> {
+export interface EventHandler<D = unknown> {
   readonly definition: EventDefinition<D>;
   /** Says what it does, e.g. `remember-project`. Named in metrics, logs and dead letters. */
   readonly name: string;

@@ -2,7 +2,7 @@ export { defineHandler, type EventHandler } from './event-handler.js';
 export { EventPublisher } from './event-publisher.js';
 export type { EventTransport, OutgoingEvent, ReceivedEvent, Subscription } from './event-transport.js';
 export { EmbeddedTransport } from './embedded-transport.js';
-export { Messaging } from './messaging.js';
+export { Messaging, whenAllCaughtUp } from './messaging.js';
 export type { MessagingOptions, RetryOptions } from './messaging-options.js';
 export { DeadLetters, type DeadLetter, type ReplayOutcome } from './dead-letters.js';
 export { PARK_REASONS, type ParkReason } from './judge.js';

@@ -6,9 +6,6 @@ import type { Clock } from '@atrest/platform-time';
 import type { EventHandler } from './event-handler.js';
 import type { EventTransport } from './event-transport.js';
 
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- definitions of different data share one list.
-type AnyDefinition = EventDefinition<any>;
-
 /** How often and how soon a failed attempt is repeated. */
 export interface RetryOptions {
   /** Upper bound of the first wait, in milliseconds; 100. It doubles with each attempt. */
@@ -27,10 +24,10 @@ export interface MessagingOptions {
   readonly database: ServiceDatabase;
   readonly transport: EventTransport;
   /** What the service consumes. Each has exactly one handler, or the service does not start. */
-  readonly consumes: readonly AnyDefinition[];
+  readonly consumes: readonly EventDefinition[];
   readonly handlers: readonly EventHandler[];
   /** Types of the same topics that the service skips on purpose. Any other type on those topics is parked as unknown. */
-  readonly ignores?: readonly AnyDefinition[];
+  readonly ignores?: readonly EventDefinition[];
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
