@@ -188,7 +188,8 @@ export class EncryptionAtRestUseCases {
   }
 
   private async projectExists(projectId: string): Promise<boolean> {
-    return (await awaitProjection(() => this.options.projects.find(projectId))) !== undefined;
+    // Its event may be on the way; a deleted project is known, and not waited for.
+    return (await awaitProjection(() => this.options.projects.exists(projectId))) ?? false;
   }
 }
 

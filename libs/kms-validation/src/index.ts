@@ -1,11 +1,10 @@
-export { compileValidityPolicy, VALIDITY_POLICY_LIMITS, ValidityPolicyError, type ValidityPolicy } from './policy-settings.js';
 export {
-  decide,
-  provenValidity,
-  validityTransitions,
-  type CheckResult,
-  type Decision,
-  type Finding,
-  type Validity,
-  type ValidityEvent,
-} from './validity-policy.js';
+  createKmsValidationService,
+  kmsValidationMigrations,
+  type KmsValidationOptions,
+  type KmsValidationService,
+} from './kms-validation.service.js';
+export type { AwsKeyAccess, ProviderFactory } from './key-access.js';
+export { compileValidityPolicy, VALIDITY_POLICY_LIMITS, ValidityPolicyError, type ValidityPolicy } from './policy-settings.js';
+export { validityTransitions } from './validity-policy.js';
+export { EncryptionAtRestController } from './encryption-at-rest.controller.js';

@@ -1,7 +1,7 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /** Key configurations, the history of their checks, and what is remembered of projects and clusters. */
-export class KeyConfigurations1763856000000 implements MigrationInterface {
+export class KeyConfigurations1795392100000 implements MigrationInterface {
   async up(queryRunner: QueryRunner): Promise<void> {
     await queryRunner.query(`
       CREATE TABLE key_configuration (
@@ -55,6 +55,7 @@ export class KeyConfigurations1763856000000 implements MigrationInterface {
     await queryRunner.query(`
       CREATE TABLE project (
         id          text        PRIMARY KEY,
+        org_id      text        NOT NULL,
         deleted_at  timestamptz,
         revision    integer     NOT NULL
       )`);

@@ -1,0 +1,139 @@
+import { accessConsumes, accessHandlers, accessMigrations, accessModule, AccessStore, type SealingKeys } from '@atrest/platform-auth';
+import { AwsKeyProvider, awsRequestQuotaOf, CallLimiters, sleepFor, type TransientRetryOptions } from '@atrest/kms';
+import type { Clock } from '@atrest/platform-time';
+import { EventPublisher, Messaging, messagingMigrations } from '@atrest/platform-messaging';
+import type { Metrics } from '@atrest/platform-metrics';
+import { ServiceDatabase } from '@atrest/platform-persistence';
+import type { Service, ServiceDependencies } from '@atrest/platform-service';
+import { CheckHistory } from './check-history.js';
+import { CHANGED_CHANNEL, EncryptionAtRestUseCases } from './encryption-at-rest.js';
+import { Housekeeping } from './housekeeping.js';
+import { KeyAccess, type ProviderFactory } from './key-access.js';
+import { KeyConfigurationRepository } from './key-configuration.repository.js';
+import { kmsValidationModule } from './kms-validation.module.js';
+import { KeyConfigurations1795392100000 } from './migrations/1795392100000-key-configurations.js';
+import { MonitorMetrics } from './monitor-metrics.js';
+import { compileValidityPolicy, type ValidityPolicy } from './policy-settings.js';
+import { ClusterProjection } from './projections/cluster-projection.js';
+import { projectionConsumes, projectionHandlers, projectionIgnores } from './projections/handlers.js';
+import { ProjectProjection } from './projections/project-projection.js';
+import { SettingsProof } from './settings-proof.js';
+import { ValidityMonitor } from './validity-monitor.js';
+
+export interface KmsValidationOptions {
+  /** Seal the credentials of key configurations. */
+  readonly sealingKeys: SealingKeys;
+  /** The `iss` of access tokens: the same text as `fleet` is given. */
+  readonly issuer: string;
+  /** Names this replica in evidence, leases and logs. */
+  readonly observer: string;
+  /** What is left out has its default ({@link compileValidityPolicy}). */
+  readonly policy?: Partial<ValidityPolicy>;
+  /** Where AWS KMS is reached, instead of AWS's own addresses: a private endpoint, or the development KMS. Only the operator can say so. */
+  readonly awsEndpoint?: string;
+  /** Makes clients for keys; `@atrest/kms` with the AWS SDK by default. `awsEndpoint` is the default's. */
+  readonly providerFactory?: ProviderFactory;
+  readonly checks?: {
+    /** At the same time in this replica; 64. A check mostly waits, and each needs one connection to a KMS. */
+    readonly concurrency?: number;
+    /** A whole check takes no longer, in milliseconds; 30,000. */
+    readonly timeLimitMs?: number;
+    /** One request to a KMS takes no longer, in milliseconds; 10,000: what the adapter allows for connecting and answering. */
+    readonly callLimitMs?: number;
+    readonly retries?: Partial<Pick<TransientRetryOptions, 'sleep' | 'random' | 'tries' | 'baseMs'>>;
+  };
+}
+
+/** The service, and what its tests and tools reach into. */
+export interface KmsValidationService extends Service {
+  readonly monitor: ValidityMonitor;
+  readonly housekeeping: Housekeeping;
+  readonly useCases: EncryptionAtRestUseCases;
+}
+
+/** This service's own tables, without those of messaging and access. */
+export const kmsValidationMigrations = [KeyConfigurations1795392100000];
+
+/** Key configurations and their validity checks (DESIGN: kms-validation), ready to start. Throws `ValidityPolicyError` for an unusable policy. */
+export async function createKmsValidationService(
+  dependencies: ServiceDependencies,
+  options: KmsValidationOptions,
+): Promise<KmsValidationService> {
+  const policy = compileValidityPolicy(options.policy);
+  const { clock, logger, metrics, transport } = dependencies;
+  const database = await ServiceDatabase.open({
+    ...dependencies.database,
+    service: 'kms-validation',
+    migrations: [...messagingMigrations, ...accessMigrations, ...kmsValidationMigrations],
+    logger,
+    metrics,
+  });
+  const store = new AccessStore(database, clock);
+  const publisher = new EventPublisher('kms-validation', clock);
+  const repository = new KeyConfigurationRepository(database);
+  const history = new CheckHistory(database);
+  const projects = new ProjectProjection(database);
+  const clusters = new ClusterProjection();
+  const access = new KeyAccess(options.sealingKeys, options.providerFactory ?? awsProviders(options, clock, metrics));
+  const limits = {
+    observer: options.observer,
+    timeLimitMs: options.checks?.timeLimitMs ?? 30_000,
+    callLimitMs: options.checks?.callLimitMs ?? 10_000,
+    retries: { sleep: sleepFor, ...options.checks?.retries },
+  };
+  const monitorMetrics = new MonitorMetrics(metrics);
+  const shared = { database, repository, history, publisher, access, policy, clock, logger };
+  const concurrency = options.checks?.concurrency ?? 64;
+  const monitor = new ValidityMonitor({ ...shared, ...limits, metrics: monitorMetrics, random: Math.random, concurrency });
+  const housekeeping = new Housekeeping({ ...shared, metrics: monitorMetrics });
+  const useCases = new EncryptionAtRestUseCases({
+    ...shared,
+    projects,
+    clusters,
+    monitor,
+    proof: new SettingsProof({ access, clock, ...limits }),
+  });
+  const messaging = new Messaging({
+    service: 'kms-validation',
+    database,
+    transport,
+    consumes: [...projectionConsumes, ...accessConsumes],
+    handlers: [...projectionHandlers({ projects, clusters, repository, publisher }), ...accessHandlers(store)],
+    ignores: projectionIgnores,
+    clock,
+    logger,
+    metrics,
+  });
+  const guard = accessModule({ store, clock, logger, issuer: options.issuer, projects });
+
+  let stopListening: (() => Promise<void>) | undefined;
+  return {
+    name: 'kms-validation',
+    module: kmsValidationModule(guard, useCases),
+    messaging,
+    monitor,
+    housekeeping,
+    useCases,
+    async start() {
+      await messaging.start();
+      stopListening = await database.listen(CHANGED_CHANNEL, () => monitor.wake());
+      monitor.start();
+      housekeeping.start();
+    },
+    async stop() {
+      await stopListening?.();
+      await Promise.all([monitor.stop(), housekeeping.stop()]);
+      await messaging.stop();
+      await database.close();
+    },
+    async readiness() {
+      const answers = await Promise.all([database.readiness(), messaging.readiness()]);
+      return answers.find(({ ok }) => !ok) ?? { ok: true };
+    },
+  };
+}
+
+function awsProviders({ awsEndpoint }: KmsValidationOptions, clock: Clock, metrics: Metrics): ProviderFactory {
+  const limiters = new CallLimiters({ clock, sleep: sleepFor, quotaOf: awsRequestQuotaOf });
+  return (key) => new AwsKeyProvider(key, { limiters, metrics, ...(awsEndpoint !== undefined && { endpoint: awsEndpoint }) });
+}

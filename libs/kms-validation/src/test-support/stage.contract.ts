@@ -1,0 +1,243 @@
+// Excluded from the package like every *.contract.ts: for the suites of this library only.
+import {
+  newObjectId,
+  projectCreated,
+  type AwsKmsChange,
+  type ClusterSummary,
+  type EncryptionAtRest,
+  type EventDefinition,
+  type EventEnvelope,
+  type KeyConfigurationState,
+  type KeyValidityStatus,
+  type ProjectState,
+} from '@atrest/contracts';
+import { AwsKeyProvider, awsRequestQuotaOf, CallLimiters } from '@atrest/kms';
+import { SealingKeys } from '@atrest/platform-auth';
+import { createLogger } from '@atrest/platform-logging';
+import { EmbeddedTransport, EventPublisher } from '@atrest/platform-messaging';
+import { Metrics } from '@atrest/platform-metrics';
+import { rows, ServiceDatabase } from '@atrest/platform-persistence';
+import { SimulatedClock } from '@atrest/platform-time';
+import { DevelopmentKms, testDatabase, type Credentials, type TestDatabase } from '@atrest/testing';
+import { KeyConfigurationRepository } from '../key-configuration.repository.js';
+import { createKmsValidationService, type KmsValidationOptions, type KmsValidationService } from '../kms-validation.service.js';
+import { ClusterProjection } from '../projections/cluster-projection.js';
+import { projectionHandlers } from '../projections/handlers.js';
+import { ProjectProjection } from '../projections/project-projection.js';
+import type { Outcome, Refusal } from '../refusal.js';
+import { RoutedProvider } from './routed-provider.contract.js';
+
+export const START = new Date('2026-11-23T12:00:00.000Z');
+export const MINUTE = 60_000;
+const CLIENT_SECRET_KEYS = SealingKeys.generate('k1');
+
+export interface StageOptions {
+  readonly policy?: KmsValidationOptions['policy'];
+  readonly timeLimitMs?: number;
+}
+
+/** How clients reach the KMS, per access key id; anything else goes to the stage's development KMS. */
+export interface Route {
+  readonly endpoint: string;
+  readonly requestTimeoutMs: number;
+}
+
+/** A project with a key, as most tests need it. */
+export interface ConfiguredProject {
+  readonly projectId: string;
+  readonly keyId: string;
+  readonly arn: string;
+  readonly credentials: Credentials;
+}
+
+/** The whole service on a database of its own, with the real AWS SDK, a development KMS and a clock that stands still. */
+export class Stage {
+  readonly clock = new SimulatedClock(START);
+  readonly logLines: string[] = [];
+  readonly routes = new Map<string, Route>();
+  /** Awaited before each unwrap. */
+  beforeUnwrap: () => Promise<void> = () => Promise.resolve();
+  private readonly services: KmsValidationService[] = [];
+  private readonly transport = new EmbeddedTransport();
+  private readonly logger = createLogger({
+    service: 'kms-validation',
+    level: 'debug',
+    destination: { write: (line: string) => void this.logLines.push(line) },
+  });
+
+  private constructor(
+    readonly kms: DevelopmentKms,
+    readonly testDatabase: TestDatabase,
+    readonly database: ServiceDatabase,
+    private readonly options: StageOptions,
+  ) {}
+
+  static async open(name: string, options: StageOptions = {}): Promise<Stage> {
+    const [kms, database] = await Promise.all([DevelopmentKms.start(), testDatabase(name)]);
+    const own = await ServiceDatabase.open({
+      service: 'kms-validation',
+      url: database.url,
+      migrations: [],
+      logger: createLogger({ service: 'test', level: 'silent' }),
+      metrics: new Metrics(),
+      poolSize: 4,
+    });
+    return new Stage(kms, database, own, options);
+  }
+
+  /** Another replica, or the first. It does nothing by itself: `runDue` and requests drive it. */
+  async replica(observer = 'replica-1', more: Partial<KmsValidationOptions> = {}): Promise<KmsValidationService> {
+    const metrics = new Metrics();
+    const service = await createKmsValidationService(
+      { database: { url: this.testDatabase.url, poolSize: 8 }, transport: this.transport, clock: this.clock, logger: this.logger, metrics },
+      {
+        sealingKeys: SealingKeys.parse(CLIENT_SECRET_KEYS),
+        issuer: 'https://atrest.example',
+        observer,
+        policy: { jitter: 0, ...this.options.policy },
+        providerFactory: this.providers(metrics),
+        // Retries do not wait: the pauses are libs/kms's subject.
+        checks: { timeLimitMs: this.options.timeLimitMs ?? 30_000, retries: { sleep: () => Promise.resolve() } },
+        ...more,
+      },
+    );
+    this.services.push(service);
+    return service;
+  }
+
+  private providers(metrics: Metrics): NonNullable<KmsValidationOptions['providerFactory']> {
+    const limiters = new CallLimiters({ clock: this.clock, sleep: () => Promise.resolve(), quotaOf: awsRequestQuotaOf });
+    return (access) =>
+      new RoutedProvider(
+        () => JSON.stringify(this.routes.get(access.accessKeyId) ?? { endpoint: this.kms.url, requestTimeoutMs: 5_000 }),
+        (route) => new AwsKeyProvider(access, { limiters, metrics, ...(JSON.parse(route) as Route) }),
+        () => this.beforeUnwrap(),
+      );
+  }
+
+  /** Handles an event as the inbox does, and then once more, as a redelivery. */
+  async deliver<Data>(definition: EventDefinition<Data>, data: Data): Promise<void> {
+    const repository = new KeyConfigurationRepository(this.database);
+    const publisher = new EventPublisher('kms-validation', this.clock);
+    const projects = new ProjectProjection(this.database);
+    const handlers = projectionHandlers({ projects, clusters: new ClusterProjection(), repository, publisher });
+    const [handler, ...others] = handlers.filter((candidate) => candidate.definition.type === definition.type);
+    if (!handler || others.length > 0) throw new Error(`${definition.type} has ${others.length + (handler ? 1 : 0)} handlers`);
+    const event = { type: definition.type, subject: definition.subjectOf(data), data } as EventEnvelope<Data>;
+    for (let delivery = 1; delivery <= 2; delivery += 1) await this.database.transaction((tx) => handler.handle(event, tx));
+  }
+
+  /** Events of this service so far, in their order. */
+  async events(projectId?: string): Promise<{ name: string; data: KeyConfigurationState }[]> {
+    const found = await this.database.query<{ envelope: EventEnvelope<KeyConfigurationState> }>(
+      'SELECT envelope FROM outbox ORDER BY position',
+    );
+    return found
+      .map(({ envelope }) => ({ name: envelope.type.split('.').at(-2)!, data: envelope.data }))
+      .filter(({ data }) => projectId === undefined || data.projectId === projectId);
+  }
+
+  async eventNames(projectId?: string): Promise<string[]> {
+    return (await this.events(projectId)).map(({ name }) => name);
+  }
+
+  /** Moves the clock to the next due time and checks what is due then; answers how many checks that were. */
+  async tick(service: KmsValidationService): Promise<number> {
+    const due = await new KeyConfigurationRepository(this.database).nextDueAt();
+    if (due && due > this.clock.now()) this.clock.set(due);
+    return service.monitor.runDue();
+  }
+
+  /** Checks done, as the history has them, oldest first. */
+  history(): Promise<
+    { configuration_id: string; verdict: string; reason: string | null; observer: string; checked_at: Date; state_after: string }[]
+  > {
+    return this.database.query('SELECT * FROM validity_check ORDER BY id');
+  }
+
+  /** Everything the database holds of configurations, as text: to look for what must not be there. */
+  async rawConfigurations(): Promise<string> {
+    return JSON.stringify(await this.database.transaction((tx) => rows(tx, 'SELECT * FROM key_configuration')));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.services.map((service) => service.stop()));
+    await this.database.close();
+    await this.transport.close();
+    await this.kms.close();
+    await this.testDatabase.drop();
+  }
+}
+
+/** A project as `fleet` tells of it. */
+export function projectState(change: Partial<ProjectState> = {}): ProjectState {
+  const id = newObjectId();
+  return {
+    id,
+    orgId: newObjectId(),
+    name: `project ${id}`,
+    members: [],
+    createdAt: START.toISOString(),
+    deletedAt: null,
+    revision: 1,
+    ...change,
+  };
+}
+
+/** A cluster as `fleet` tells of it. */
+export function clusterState(projectId: string, change: Partial<ClusterSummary> = {}): ClusterSummary {
+  return {
+    ...{ id: newObjectId(), projectId, name: 'orders', clusterType: 'REPLICASET', state: 'IDLE', disabledReason: null },
+    ...{ encryptionAtRestProvider: 'AWS', backupEnabled: false, mongoDBVersion: '8.0', processes: [] },
+    ...{ createdAt: START.toISOString(), deletedAt: null, revision: 1 },
+    ...change,
+  };
+}
+
+export function valueOf<Value>(outcome: Outcome<Value>): Value {
+  if (outcome.kind === 'refused') throw new Error(`${outcome.refusal.code}: ${outcome.refusal.detail}`);
+  return outcome.value;
+}
+
+export function refusalOf(outcome: Outcome<unknown>): Refusal {
+  if (outcome.kind === 'done') throw new Error('It was not refused.');
+  return outcome.refusal;
+}
+
+/** A known project without a key. */
+export async function newProject(stage: Stage): Promise<string> {
+  const project = projectState();
+  await stage.deliver(projectCreated, project);
+  return project.id;
+}
+
+/** A project whose key was proven and stored through the API's use case. */
+export async function newConfiguredProject(
+  stage: Stage,
+  service: KmsValidationService,
+  change: AwsKmsChange & { alias?: string } = {},
+): Promise<ConfiguredProject> {
+  const { alias, ...given } = change;
+  const projectId = await newProject(stage);
+  const credentials = stage.kms.createAccessKey();
+  const key = stage.kms.createKey(alias === undefined ? {} : { alias });
+  valueOf(
+    await service.useCases.change(projectId, {
+      awsKms: {
+        enabled: true,
+        customerMasterKeyID: alias === undefined ? key.keyId : `alias/${alias}`,
+        region: 'US_EAST_1',
+        accessKeyID: credentials.accessKeyId,
+        secretAccessKey: credentials.secretAccessKey,
+        ...given,
+      },
+    }),
+  );
+  return { projectId, keyId: key.keyId, arn: key.arn, credentials };
+}
+
+export const statusOf = async (service: KmsValidationService, projectId: string): Promise<KeyValidityStatus> =>
+  valueOf(await service.useCases.status(projectId));
+
+export const awsOf = async (service: KmsValidationService, projectId: string): Promise<EncryptionAtRest['awsKms']> =>
+  valueOf(await service.useCases.read(projectId)).awsKms;
