@@ -2,7 +2,7 @@ import { Catch, HttpException, type ArgumentsHost, type ExceptionFilter } from '
 import type { Logger } from '@atrest/platform-logging';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError, BodyError } from './api-error.js';
-import { requestState, ServiceStopping } from './request-state.js';
+import { requestState } from './request-state.js';
 
 /** Codes for errors that Nest or Fastify raise by status alone. */
 const CODE_OF_STATUS: Readonly<Record<number, string>> = {
@@ -55,10 +55,9 @@ export class ApiExceptionFilter implements ExceptionFilter {
       return;
     }
     const error = this.#apiError(thrown, request);
-    if (error.status >= 500 && !(thrown instanceof ApiError)) {
-      const { abort, route } = requestState(request) ?? {};
-      if (!abort?.signal.aborted)
-        this.#logger.error({ err: thrown, requestId: request.id, method: request.method, route: route?.fullPath }, 'request failed');
+    if (error.status >= 500 && !(thrown instanceof ApiError) && !endedBySignal(thrown, request)) {
+      const route = requestState(request)?.route?.fullPath;
+      this.#logger.error({ err: thrown, requestId: request.id, method: request.method, route }, 'request failed');
     }
     sendError(reply, error);
   }
@@ -66,20 +65,26 @@ export class ApiExceptionFilter implements ExceptionFilter {
   #apiError(thrown: unknown, request: FastifyRequest): ApiError {
     if (thrown instanceof ApiError) return thrown;
     if (request.is404) return this.#unknownRoute(request);
-    if (requestState(request)?.abort.signal.reason instanceof ServiceStopping) return stopping();
+    if (endedBySignal(thrown, request)) return stopping();
     return frameworkError(thrown, request.id);
   }
 
   #unknownRoute(request: FastifyRequest): ApiError {
     const path = request.url.replace(/[?#].*$/, '');
     const methods = this.#methodsAt(path);
-    if (methods.length === 0)
-      return new ApiError(404, 'RESOURCE_NOT_FOUND', `Cannot find resource ${path.slice(0, 256)}.`, [path.slice(0, 256)]);
-    const error = new ApiError(405, 'METHOD_NOT_ALLOWED', `The method ${request.method} is not allowed for this resource.`, [
-      request.method,
-    ]);
-    return error.withHeader('allow', methods.join(', '));
+    if (methods.length === 0) {
+      const shown = path.slice(0, 256);
+      return new ApiError(404, 'RESOURCE_NOT_FOUND', `Cannot find resource ${shown}.`, [shown]);
+    }
+    const detail = `The method ${request.method} is not allowed for this resource.`;
+    return new ApiError(405, 'METHOD_NOT_ALLOWED', detail, [request.method]).withHeader('allow', methods.join(', '));
   }
+}
+
+/** Whether a handler gave up because its request was aborted: what it throws then is no failure. A client that is gone hears nothing anyway. */
+function endedBySignal(thrown: unknown, request: FastifyRequest): boolean {
+  const signal = requestState(request)?.abort.signal;
+  return signal?.aborted === true && (thrown === signal.reason || (thrown instanceof Error && thrown.name === 'AbortError'));
 }
 
 /** Sends an error in the Atlas shape. */

@@ -45,7 +45,7 @@ export function registerHooks(fastify: FastifyInstance, options: HookOptions): v
       legacy: false,
       envelope: false,
       abort,
-      baseUrl: options.publicUrl ?? `${request.protocol}://${request.host}`,
+      baseUrl: options.publicUrl ?? originOf(request),
     };
     setRequestState(request, state);
     inFlight.inc();
@@ -88,6 +88,12 @@ export function setHeaders(reply: FastifyReply, id: string, secure: boolean): vo
     'cache-control': 'no-store',
     ...(secure && { 'strict-transport-security': 'max-age=31536000; includeSubDomains' }),
   });
+}
+
+/** `Host` is whatever the client sent; what is no host must not end in a failure. */
+function originOf(request: FastifyRequest): string {
+  const origin = `${request.protocol}://${request.host}`;
+  return URL.canParse(origin) ? new URL(origin).origin : `${request.protocol}://localhost`;
 }
 
 /** Fills in the state; the error says why the request goes no further. */

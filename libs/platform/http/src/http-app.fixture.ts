@@ -1,6 +1,6 @@
 // Controllers for the tests of this package. Outside of the spec files, because these are not part of a TypeScript project of their own.
 import { once } from 'node:events';
-import { Controller, Get, Injectable, type CanActivate, type DynamicModule, type ExecutionContext } from '@nestjs/common';
+import { Controller, Get, Injectable, Query, type CanActivate, type DynamicModule, type ExecutionContext } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { currentCorrelation } from '@atrest/platform-logging';
 import { z } from 'zod';
@@ -122,9 +122,10 @@ export class ThingController {
   }
 
   @AtlasRoute({ method: 'GET', path: '/agent/v1/goal', access: 'agent', summary: 'Long poll.' })
-  async goal(@RequestSignal() signal: AbortSignal) {
+  async goal(@RequestSignal() signal: AbortSignal, @Query('throws') throws?: string) {
     this.polls.push(signal);
     if (!signal.aborted) await once(signal, 'abort');
+    if (throws === 'true') signal.throwIfAborted();
     return { changed: false, reason: (signal.reason as { code: string }).code };
   }
 
@@ -172,3 +173,23 @@ export class Twice {
   @AtlasRoute({ method: 'GET', path: '/x/:b', access: 'public', summary: '' })
   b() {}
 }
+
+/** A throw-away certificate for localhost, valid until 2126; its key protects nothing. */
+export const tls = {
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBfzCCASWgAwIBAgIUQu50z8BbdSHNQEPqJEvdZ3Z1UCUwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMzAzMjkyOFoYDzIxMjYxMDMw
+MDMyOTI4WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAT1vLMtO6smFnmmLZnpkO1h6xgsetkRCV/MlSeLRVBYOjUrHcf5Cy25
+jvE13M7jLQ30wVQlsroTTjs8YDJ93A/No1MwUTAdBgNVHQ4EFgQUUJzt2sRsFOsj
+m39Gu7VwKCPeqfgwHwYDVR0jBBgwFoAUUJzt2sRsFOsjm39Gu7VwKCPeqfgwDwYD
+VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEAuPenxkXhoY92uyIf1/V2
+pwHvbfLFwHboVaHjxOTrJAsCIFPyXu8yVQjQmyL8N62a3MCN7fz1HX+ZVKK7N9kX
+YN+V
+-----END CERTIFICATE-----`,
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgRUITTYZE8hoKZJPu
+/ZW+rpjmBoYVrZ0rHyHymLkDyP2hRANCAAT1vLMtO6smFnmmLZnpkO1h6xgsetkR
+CV/MlSeLRVBYOjUrHcf5Cy25jvE13M7jLQ30wVQlsroTTjs8YDJ93A/N
+-----END PRIVATE KEY-----`,
+};

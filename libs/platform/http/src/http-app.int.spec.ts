@@ -1,6 +1,8 @@
 import { once } from 'node:events';
-import { Agent, request as httpRequest } from 'node:http';
+import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
+import { json } from 'node:stream/consumers';
 import { createLogger } from '@atrest/platform-logging';
 import { Metrics } from '@atrest/platform-metrics';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -35,7 +37,7 @@ describe('answers', () => {
     const response = await inject('GET', `${things}/n1`, { ...v('2024-01-01'), 'x-request-id': 'r-1' });
     expect(response.statusCode).toBe(200);
     expect(response.headers['content-type']).toBe('application/vnd.atlas.2023-02-01+json;charset=utf-8');
-    expect(response.json()).toEqual({ groupId, name: 'n1', version: '2023-02-01', base: 'http://localhost:80', correlationId: 'r-1' });
+    expect(response.json()).toEqual({ groupId, name: 'n1', version: '2023-02-01', base: 'http://localhost', correlationId: 'r-1' });
     expect(response.headers).toMatchObject({
       'x-request-id': 'r-1',
       'x-content-type-options': 'nosniff',
@@ -258,6 +260,12 @@ describe('answers', () => {
     }
   });
 
+  it.each(['a b', '', '[', 'x/../y?z'])('survives the Host header %j', async (host) => {
+    const response = await inject('GET', things, { host });
+    expect(response.statusCode).toBe(200);
+    expect(response.json<{ links: { href: string }[] }>().links[0]?.href).toMatch(/^http:\/\//);
+  });
+
   it('asks the guard, whose refusal has the error shape', async () => {
     const refused = await inject('GET', '/agent/v1/goal');
     expect(refused.json()).toMatchObject({ error: 403, errorCode: 'ACCESS_FORBIDDEN' });
@@ -313,18 +321,19 @@ describe('a real listener', () => {
     expect(idle.status).toBe(409);
 
     const poll = get(`${url}/agent/v1/goal`, agent, { 'x-agent': 'yes' });
+    const throwing = get(`${url}/agent/v1/goal?throws=true`, agent, { 'x-agent': 'yes' });
     const slow = get(`${url}/slow`, agent);
     const gone = httpRequest(`${url}/agent/v1/goal`, { headers: { 'x-agent': 'yes' } });
     gone.on('error', () => undefined);
     gone.end();
-    await expect.poll(() => controller.polls.length).toBe(2);
+    await expect.poll(() => controller.polls.length).toBe(3);
     gone.destroy();
     await expect.poll(() => controller.polls.filter(({ aborted }) => aborted).length).toBe(1);
     expect(controller.polls.map((signal) => (signal.reason as { code?: string } | undefined)?.code).filter(Boolean)).toEqual([
       'CLIENT_GONE',
     ]);
     let released = false;
-    await expect.poll(async () => (await metrics.render()).includes('http_requests_in_flight 2')).toBe(true);
+    await expect.poll(async () => (await metrics.render()).includes('http_requests_in_flight 3')).toBe(true);
 
     const closed = http.close().then(() => expect(released).toBe(true));
     expect(await poll).toMatchObject({
@@ -332,6 +341,7 @@ describe('a real listener', () => {
       body: { changed: false, reason: 'SERVICE_STOPPING' },
       headers: { connection: 'close' },
     });
+    expect(await throwing).toMatchObject({ status: 503, body: { errorCode: 'SERVICE_UNAVAILABLE' }, headers: { 'retry-after': '1' } });
     await expect(get(`${url}/slow`, new Agent())).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     released = true;
     controller.release();
@@ -339,6 +349,19 @@ describe('a real listener', () => {
     await closed;
     await http.close();
     agent.destroy();
+  });
+
+  it('speaks TLS when it has a certificate, and says so in links', async () => {
+    const http = await createHttpApp({ modules: [module], logger, metrics, tls: fixture.tls });
+    const url = await http.listen(0, '127.0.0.1');
+    expect(url).toMatch(/^https:/);
+    const [response] = (await once(
+      httpsRequest(`${url}/api/atlas/v2/groups/${groupId}/things/n1`, { rejectUnauthorized: false }).end(),
+      'response',
+    )) as [IncomingMessage];
+    expect(response.headers['strict-transport-security']).toContain('max-age=');
+    expect(await json(response)).toMatchObject({ base: url });
+    await http.close();
   });
 
   it('answers what is not HTTP in the error shape', async () => {
@@ -361,14 +384,7 @@ interface Received {
   readonly body: unknown;
 }
 
-function get(url: string, agent: Agent, headers: Record<string, string> = {}): Promise<Received> {
-  return new Promise((resolve, reject) => {
-    const request = httpRequest(url, { agent, headers }, (response) => {
-      let text = '';
-      response.on('data', (chunk: Buffer) => (text += chunk.toString()));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: JSON.parse(text) as unknown }));
-    });
-    request.on('error', reject);
-    request.end();
-  });
+async function get(url: string, agent: Agent, headers: Record<string, string> = {}): Promise<Received> {
+  const [response] = (await once(httpRequest(url, { agent, headers }).end(), 'response')) as [IncomingMessage];
+  return { status: response.statusCode ?? 0, headers: response.headers, body: await json(response) };
 }

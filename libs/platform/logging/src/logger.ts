@@ -16,6 +16,8 @@ export interface LoggerOptions {
   readonly level?: string;
   /** Where lines go; standard output by default. */
   readonly destination?: pino.DestinationStream;
+  /** A file that lines are appended to, instead of standard output. */
+  readonly file?: string;
   /** One short line for a person instead of JSON. */
   readonly pretty?: boolean;
 }
@@ -41,7 +43,7 @@ export function createLogger(options: LoggerOptions): Logger {
       mixin: () => ({ ...currentCorrelation() }),
       hooks: { streamWrite: (line) => redactLine(line, render) },
     },
-    options.destination ?? pino.destination({ dest: 1, sync: true }),
+    options.destination ?? pino.destination({ dest: options.file ?? 1, sync: true, mkdir: true }),
   );
 }
 

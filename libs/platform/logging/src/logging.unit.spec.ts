@@ -1,3 +1,6 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createLogger, currentCorrelation, nestLogger, redactText, runWithCorrelation, type LoggerOptions } from './index.js';
 
@@ -116,6 +119,15 @@ describe('forms', () => {
     const { logger, text } = capture({ pretty: true });
     logger.info({ clusterName: 'c1', token: 'hunter2' }, 'cluster created');
     expect(text()).toMatch(/^\d\d:\d\d:\d\d INFO {2}fleet {2}cluster created {2}clusterName=c1 {2}token=\*\*\*\n$/);
+  });
+
+  it('appends to a file when it is given one', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'atrest-log-'));
+    const file = join(folder, 'new', 'atrest.log');
+    createLogger({ service: 'a', file }).info('one');
+    createLogger({ service: 'b', file }).info('two');
+    expect((await readFile(file, 'utf8')).trim().split('\n')).toHaveLength(2);
+    await rm(folder, { recursive: true });
   });
 
   it('takes what Nest says', () => {
