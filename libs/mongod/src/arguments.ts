@@ -160,12 +160,10 @@ const SECRET_OPTION = /(password|passphrase|secretkey|token)$/i;
 /** A command line that may be shown: values of secret options and credentials in URLs are replaced by stars. */
 export function redactArguments(argv: readonly string[]): string[] {
   return parseCommandLine(argv).flatMap((option) => {
-    if (option.name !== '' && option.value !== null) {
-      const secret = SECRET_OPTION.test(option.name) || SECRET_OPTION.test(option.value.split('=')[0] ?? '');
-      if (secret) {
-        const kept = option.name === 'setParameter' ? `${option.value.split('=')[0]}=***` : '***';
-        return option.source.length === 2 ? [option.source[0]!, kept] : [`--${option.name}=${kept}`];
-      }
+    const parameter = option.name === 'setParameter' ? (/^([^=]*)=/.exec(option.value ?? '')?.[1] ?? '') : null;
+    if (option.value !== null && SECRET_OPTION.test(parameter ?? option.name)) {
+      const shown = parameter === null ? '***' : `${parameter}=***`;
+      return option.source.length === 2 ? [option.source[0]!, shown] : [`--${option.name}=${shown}`];
     }
     return option.source.map((argument) => argument.replace(/(\/\/[^/@:\s]*:)[^@/\s]*@/g, '$1***@'));
   });

@@ -1,5 +1,5 @@
 import { explainExit, type ExitExplanation, type ExitStatus } from './explain-exit.js';
-import { LOG_IDS } from './log-ids.js';
+import { FAILURE_IDS, LOG_IDS } from './log-ids.js';
 import { LogReader } from './log-reader.js';
 import type { LogRecord } from './log-record.js';
 
@@ -82,7 +82,7 @@ export class RunLog {
 
   #take(record: LogRecord): void {
     this.#sawRecord = true;
-    if (/^[FEW]/.test(record.severity)) {
+    if (/^[FEW]/.test(record.severity) || FAILURE_IDS.has(record.id)) {
       this.#records.push(record);
       if (this.#records.length > KEPT_RECORDS) this.#records.shift();
     }
