@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   resolve: { conditions: ['@atrest/source'] },
   ssr: { resolve: { conditions: ['@atrest/source'] } },
+  // Specs belong to no tsconfig that the transformer would find, so it is told here.
+  oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
   test: {
     include: ['{libs,apps,tools}/**/*.spec.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
