@@ -12,3 +12,4 @@ export {
   type SimFault,
   type SimFaultKind,
 } from './mongod-sim/index.js';
+export { processEnd, sourceProcess } from './process/source-process.js';

@@ -18,12 +18,6 @@ export interface ClaimedEvent {
   readonly suspect: boolean;
 }
 
-/**
- * How long a claim keeps other replicas away until the row lock of the attempt does. Claims become attempts within milliseconds; if this
- * were so short that it ends before, an attempt could be counted twice (its effect never). After a crash, events wait this long.
- */
-const CLAIM_SECONDS = 5;
-
 const CLAIMED = `i.position, i.event_id AS "eventId", i.topic, i.subject, i.envelope, i.started, i.failed`;
 
 /** What is stored is a fact only if the row says so: `elsewhere` means that another replica was faster. */
@@ -32,9 +26,11 @@ export type Outcome = 'done' | 'elsewhere';
 /** The statements of the inbox. */
 export class Inbox {
   readonly #database: ServiceDatabase;
+  readonly #claimSeconds: number;
 
-  constructor(database: ServiceDatabase) {
+  constructor(database: ServiceDatabase, claimMs: number) {
     this.#database = database;
+    this.#claimSeconds = claimMs / 1000;
   }
 
   /**
@@ -99,7 +95,7 @@ export class Inbox {
           WHERE i.status = 'pending' AND i.due_at <= now() FOR UPDATE OF i SKIP LOCKED)
       UPDATE inbox i SET started = i.started + CASE WHEN locked.suspect THEN 0 ELSE 1 END, due_at = now() + make_interval(secs => $3)
       FROM locked WHERE i.position = locked.position RETURNING ${CLAIMED}, locked.suspect`,
-      [after, limit, CLAIM_SECONDS],
+      [after, limit, this.#claimSeconds],
     );
     return claimed.sort((a, b) => a.position - b.position);
   }
@@ -109,7 +105,7 @@ export class Inbox {
     const [row] = await this.#database.query<{ started: number }>(
       `UPDATE inbox SET started = started + 1, due_at = now() + make_interval(secs => $2)
        WHERE position = $1 AND status = 'pending' RETURNING started`,
-      [position, CLAIM_SECONDS],
+      [position, this.#claimSeconds],
     );
     return row?.started ?? 'elsewhere';
   }
@@ -136,7 +132,7 @@ export class Inbox {
           UPDATE inbox SET started = started + 1, due_at = now() + make_interval(secs => $3)
           FROM next WHERE inbox.position = next.position RETURNING inbox.*)
       SELECT (SELECT count(*) FROM mine) AS mine, ${CLAIMED}, false AS suspect FROM (SELECT) AS one LEFT JOIN i ON true`,
-      [position, andNext, CLAIM_SECONDS],
+      [position, andNext, this.#claimSeconds],
     );
     if (row === undefined || row.mine === 0) return { outcome: 'elsewhere' };
     return { outcome: 'done', ...(isClaimed(row) ? { next: row } : {}) };

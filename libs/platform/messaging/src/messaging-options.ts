@@ -38,6 +38,11 @@ export interface MessagingOptions {
   readonly pollIntervalMs?: number;
   /** Milliseconds a handler may take; 45,000, which is below the minute after which PostgreSQL ends an idle transaction. */
   readonly handlerTimeoutMs?: number;
+  /**
+   * Milliseconds for which taking an event out of the inbox keeps other replicas away, until the attempt's row lock does; 5,000. An attempt
+   * begins within milliseconds of it. Too short, and an attempt may be counted twice (its effect never); after a crash, events wait this long.
+   */
+  readonly claimMs?: number;
   /** How long ids of finished events are remembered, in milliseconds; 14 days. Must exceed any redelivery (Kafka: 7 days of retention). */
   readonly keepFinishedMs?: number;
   /** How long published events stay in the outbox, in milliseconds; 7 days, for whoever has to look into what was said. */

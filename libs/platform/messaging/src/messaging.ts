@@ -38,7 +38,7 @@ export class Messaging {
     this.#transport = o.transport;
     this.#logger = o.logger.child({ component: 'messaging' });
     this.#metrics = messagingMetrics(o.metrics);
-    this.#inbox = new Inbox(o.database);
+    this.#inbox = new Inbox(o.database, o.claimMs ?? 5_000);
     const shared = { service: o.service, database: o.database, logger: this.#logger, metrics: this.#metrics, clock: o.clock };
     const pollIntervalMs = o.pollIntervalMs ?? 1_000;
     this.#worker = new InboxWorker({
@@ -70,7 +70,7 @@ export class Messaging {
       }
       await this.#relay.start();
       this.#housekeeping.start();
-      this.#started = true;
+      this.#started = this.#stopping === undefined;
     })();
     return this.#starting;
   }
@@ -78,11 +78,13 @@ export class Messaging {
   /** Lets what is under way end: the batch being sent, the batches being stored, the handlers that run. */
   stop(): Promise<void> {
     this.#stopping ??= (async () => {
-      await this.#starting;
       this.#started = false;
+      // At once, so that no further attempt begins; what arrives until the subscription ends is only stored.
+      const worked = this.#worker.stop();
+      await this.#starting;
       await this.#relay.stop();
       await this.#subscription?.close();
-      await this.#worker.stop();
+      await worked;
       await this.#housekeeping.stop();
     })();
     return this.#stopping;
