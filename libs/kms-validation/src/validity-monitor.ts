@@ -91,10 +91,14 @@ export class ValidityMonitor {
   async runDue(): Promise<number> {
     let begun = 0;
     for (;;) {
-      begun += await this.claimAndBegin();
-      if (this.inFlight.size === 0) return begun;
+      const free = this.options.concurrency - this.inFlight.size;
+      const claimed = await this.claimAndBegin();
+      begun += claimed;
+      if (claimed < free) break;
       await Promise.race(this.inFlight);
     }
+    await Promise.all(this.inFlight);
+    return begun;
   }
 
   /** Checks one configuration now, through the same claim and the same policy as a check that is due. */

@@ -19,6 +19,7 @@ import { Metrics } from '@atrest/platform-metrics';
 import { rows, ServiceDatabase } from '@atrest/platform-persistence';
 import { SimulatedClock } from '@atrest/platform-time';
 import { DevelopmentKms, testDatabase, type Credentials, type TestDatabase } from '@atrest/testing';
+import type { AwsKeyAccess } from '../key-access.js';
 import { KeyConfigurationRepository } from '../key-configuration.repository.js';
 import { createKmsValidationService, type KmsValidationOptions, type KmsValidationService } from '../kms-validation.service.js';
 import { ClusterProjection } from '../projections/cluster-projection.js';
@@ -29,7 +30,7 @@ import { RoutedProvider } from './routed-provider.contract.js';
 
 export const START = new Date('2026-11-23T12:00:00.000Z');
 export const MINUTE = 60_000;
-const CLIENT_SECRET_KEYS = SealingKeys.generate('k1');
+const SEALING_KEYS = SealingKeys.generate('k1');
 
 export interface StageOptions {
   readonly policy?: KmsValidationOptions['policy'];
@@ -91,11 +92,11 @@ export class Stage {
     const service = await createKmsValidationService(
       { database: { url: this.testDatabase.url, poolSize: 8 }, transport: this.transport, clock: this.clock, logger: this.logger, metrics },
       {
-        sealingKeys: SealingKeys.parse(CLIENT_SECRET_KEYS),
+        sealingKeys: SealingKeys.parse(SEALING_KEYS),
         issuer: 'https://atrest.example',
         observer,
         policy: { jitter: 0, ...this.options.policy },
-        providerFactory: this.providers(metrics),
+        providerFactory: (access) => this.clientFor(access, metrics),
         // Retries do not wait: the pauses are libs/kms's subject.
         checks: { timeLimitMs: this.options.timeLimitMs ?? 30_000, retries: { sleep: () => Promise.resolve() } },
         ...more,
@@ -105,14 +106,24 @@ export class Stage {
     return service;
   }
 
-  private providers(metrics: Metrics): NonNullable<KmsValidationOptions['providerFactory']> {
+  /** A real client on the way that the stage's routes say. */
+  clientFor(access: AwsKeyAccess, metrics = new Metrics()): RoutedProvider {
     const limiters = new CallLimiters({ clock: this.clock, sleep: () => Promise.resolve(), quotaOf: awsRequestQuotaOf });
-    return (access) =>
-      new RoutedProvider(
-        () => JSON.stringify(this.routes.get(access.accessKeyId) ?? { endpoint: this.kms.url, requestTimeoutMs: 5_000 }),
-        (route) => new AwsKeyProvider(access, { limiters, metrics, ...(JSON.parse(route) as Route) }),
-        () => this.beforeUnwrap(),
-      );
+    return new RoutedProvider(
+      () => JSON.stringify(this.routes.get(access.accessKeyId) ?? { endpoint: this.kms.url, requestTimeoutMs: 5_000 }),
+      (route) => new AwsKeyProvider(access, { limiters, metrics, ...(JSON.parse(route) as Route) }),
+      () => this.beforeUnwrap(),
+    );
+  }
+
+  /** A new key in front of the one that sealed until now. */
+  rotatedSealingKeys(): SealingKeys {
+    return SealingKeys.parse(`${SealingKeys.generate('k2')},${SEALING_KEYS}`);
+  }
+
+  /** Keys of which none has sealed anything yet. */
+  otherSealingKeys(): SealingKeys {
+    return SealingKeys.parse(SealingKeys.generate('k3'));
   }
 
   /** Handles an event as the inbox does, and then once more, as a redelivery. */
