@@ -109,7 +109,7 @@ async function haveAccount(...grants: RoleGrant[]): Promise<ServiceAccountState>
 }
 
 interface TokenParts {
-  claims?: JWTPayload;
+  claims?: { [Claim in keyof JWTPayload]?: JWTPayload[Claim] | undefined };
   header?: { kid?: string; typ?: string };
   key?: CryptoKey;
 }
@@ -125,7 +125,7 @@ async function token({ claims = {}, header = {}, key = signing.privateKey }: Tok
     exp: now + ACCESS_TOKEN_SECONDS,
     ...claims,
   };
-  return new SignJWT(all).setProtectedHeader({ alg: 'ES256', kid: signing.kid, typ: 'at+jwt', ...header }).sign(key);
+  return new SignJWT(all as JWTPayload).setProtectedHeader({ alg: 'ES256', kid: signing.kid, typ: 'at+jwt', ...header }).sign(key);
 }
 
 /** A token whose header says that it is not signed. */
@@ -269,6 +269,7 @@ describe('what is known a little later', () => {
   });
 
   it('many made-up keys are refused without each of them being polled for', async () => {
+    await haveAccount(owner);
     const get = await serve({ projectionWaitMs: 50_000 });
     let refused = 0;
     const requests = Array.from({ length: 40 }, async (_, index) => {
