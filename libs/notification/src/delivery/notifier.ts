@@ -1,0 +1,119 @@
+import { notificationFailed, type NotificationState } from '@atrest/contracts';
+import type { Logger } from '@atrest/platform-logging';
+import type { EventPublisher } from '@atrest/platform-messaging';
+import type { Metrics } from '@atrest/platform-metrics';
+import { signalAfterCommit, type Transaction } from '@atrest/platform-persistence';
+import type { Clock } from '@atrest/platform-time';
+import { oneLine } from '../mail/render-mail.js';
+import type { MailContent } from '../mail/mail-content.js';
+import { undeliverableMessage } from '../messages/attention-messages.js';
+import { ownersOf, type KnownProject } from '../projections/projects.js';
+import type { Notification, NotificationRepository } from './notification.repository.js';
+
+/** Listened to by the delivery loop. */
+export const DELIVERY_CHANNEL = 'delivery';
+
+export interface Announcement {
+  /** What it is about and which transition; a second announcement of the same cause has no effect. */
+  readonly cause: string;
+  readonly kind: NotificationState['kind'];
+  readonly project: KnownProject;
+  readonly alertId: string | null;
+  readonly content: MailContent;
+}
+
+export interface NotifierParts {
+  readonly repository: NotificationRepository;
+  readonly publisher: EventPublisher;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly operatorAddress: string | null;
+}
+
+/** Decides who is told and queues the message in the caller's transaction. */
+export class Notifier {
+  private readonly untold;
+
+  constructor(private readonly parts: NotifierParts) {
+    this.untold = parts.metrics.counter(
+      'atrest_notification_operator_alerts_total',
+      'Messages that no owner of the project could be told; the operators have to act',
+      ['cause'],
+    );
+  }
+
+  /** To all owners of the project. Without an owner it becomes a message to the operators, never silence. */
+  async announce(tx: Transaction, announcement: Announcement): Promise<'queued' | 'known-already' | 'no-owner'> {
+    const { project, content, ...rest } = announcement;
+    const recipients = ownersOf(project);
+    if (recipients.length === 0) {
+      await this.tellOperators(tx, {
+        cause: `${announcement.cause}/no-owner`,
+        project,
+        original: content,
+        problem: 'no-owner',
+        why: 'The project has no owner.',
+      });
+      return 'no-owner';
+    }
+    const added = await this.parts.repository.add(
+      tx,
+      { ...rest, projectId: project.id, content, recipients, forOperators: false },
+      this.parts.clock.now(),
+    );
+    if (added === null) return 'known-already';
+    signalAfterCommit(tx, DELIVERY_CHANNEL);
+    return 'queued';
+  }
+
+  /** An operator alert: log, metric, and a mail when the operators have an address. */
+  async tellOperators(
+    tx: Transaction,
+    o: {
+      readonly cause: string;
+      readonly project: { readonly id: string; readonly name: string };
+      readonly original: MailContent;
+      readonly problem: 'no-owner' | 'undeliverable';
+      readonly why: string;
+    },
+  ): Promise<void> {
+    const { repository, publisher, clock, logger, operatorAddress } = this.parts;
+    const added = await repository.add(
+      tx,
+      {
+        cause: o.cause,
+        kind: 'NO_OWNER',
+        projectId: o.project.id,
+        alertId: null,
+        content: undeliverableMessage(o.project, o.original, o.why),
+        recipients: operatorAddress === null ? [] : [operatorAddress],
+        forOperators: true,
+      },
+      clock.now(),
+    );
+    if (added === null) return;
+    this.untold.inc({ cause: o.problem });
+    logger.error(
+      { projectId: o.project.id, problem: o.problem, subject: oneLine(o.original.subject), operatorTold: operatorAddress !== null },
+      'operator alert: nobody of the project could be told',
+    );
+    if (added.status === 'PENDING') signalAfterCommit(tx, DELIVERY_CHANNEL);
+    else await publisher.publish(tx, notificationFailed, stateOf(added));
+  }
+}
+
+/** A notification as other services may remember it. */
+export function stateOf(notification: Notification): NotificationState {
+  return {
+    id: notification.id,
+    projectId: notification.projectId,
+    kind: notification.kind,
+    status: notification.status,
+    recipients: notification.recipients.map(({ address }) => address),
+    subject: oneLine(notification.content.subject),
+    attempts: notification.attempts,
+    createdAt: notification.createdAt.toISOString(),
+    sentAt: notification.sentAt?.toISOString() ?? null,
+  };
+}

@@ -1,0 +1,152 @@
+import { accessConsumes, accessHandlers, accessMigrations, accessModule, AccessStore } from '@atrest/platform-auth';
+import { EventPublisher, Messaging, messagingMigrations } from '@atrest/platform-messaging';
+import { ServiceDatabase } from '@atrest/platform-persistence';
+import type { Readiness, Service, ServiceDependencies } from '@atrest/platform-service';
+import { BackgroundLoop } from '@atrest/platform-time';
+import { Module, type DynamicModule } from '@nestjs/common';
+import { AlertRepository } from './alerts/alert.repository.js';
+import { ALERTS_API, AlertsController, type AlertsApi } from './alerts/alerts.controller.js';
+import { Announcements } from './announcements.js';
+import { DEFAULT_DELIVERY_POLICY, type DeliveryPolicy } from './delivery/delivery-policy.js';
+import { Delivery } from './delivery/delivery.js';
+import type { MailTransport } from './delivery/mail-transport.js';
+import { NotificationRepository } from './delivery/notification.repository.js';
+import { DELIVERY_CHANNEL, Notifier } from './delivery/notifier.js';
+import { SmtpMailTransport } from './delivery/smtp-mail-transport.js';
+import { Notifications1795392200000 } from './migrations/1795392200000-notifications.js';
+import { ClusterProjection } from './projections/clusters.js';
+import { notificationConsumes, notificationHandlers } from './projections/handlers.js';
+import { KeyConfigurationProjection } from './projections/key-configurations.js';
+import { ProjectProjection } from './projections/projects.js';
+
+export interface NotificationOptions {
+  /** `smtp://[user:password@]host[:port]` or `smtps://…`. */
+  readonly smtpUrl: string;
+  /** Sender, `atrest@example.com` or `Atrest <atrest@example.com>`. */
+  readonly from: string;
+  /** Scheme and authority under which people reach the API; shown in messages. */
+  readonly publicUrl: string;
+  /** The `iss` of access tokens, as `fleet` is given it; the public URL when left out. */
+  readonly issuer?: string;
+  /** Told when no owner of a project can be. */
+  readonly operatorAddress?: string;
+  readonly delivery?: Partial<DeliveryPolicy>;
+  /** Another way to hand over mails than SMTP. */
+  readonly transport?: MailTransport;
+}
+
+/** How often due messages are looked for without a wake-up, in milliseconds: a sixth of the shortest pause between attempts. */
+const DELIVERY_INTERVAL_MS = 5_000;
+
+@Module({})
+class NotificationModule {}
+
+export interface NotificationService extends Service {
+  readonly notifications: NotificationRepository;
+}
+
+/** Builds the notification service; it does nothing before `start`. */
+export async function createNotificationService(
+  dependencies: ServiceDependencies,
+  options: NotificationOptions,
+): Promise<NotificationService> {
+  const { transport: events, clock, logger, metrics } = dependencies;
+  const service = 'notification';
+  // First: a wrong address is found before anything is opened.
+  const transport = options.transport ?? new SmtpMailTransport({ url: options.smtpUrl });
+  const database = await ServiceDatabase.open({
+    service,
+    ...dependencies.database,
+    migrations: [...messagingMigrations, ...accessMigrations, Notifications1795392200000],
+    logger,
+    metrics,
+  });
+  const store = new AccessStore(database, clock);
+  const publisher = new EventPublisher(service, clock);
+  const projects = new ProjectProjection(database);
+  const clusters = new ClusterProjection();
+  const alerts = new AlertRepository(database);
+  const notifications = new NotificationRepository(database);
+  const notifier = new Notifier({
+    repository: notifications,
+    publisher,
+    clock,
+    logger,
+    metrics,
+    operatorAddress: options.operatorAddress ?? null,
+  });
+  const announcements = new Announcements({
+    projects,
+    clusters,
+    configurations: new KeyConfigurationProjection(),
+    alerts,
+    notifications,
+    notifier,
+    clock,
+    logger,
+    publicUrl: options.publicUrl,
+  });
+  const messaging = new Messaging({
+    service,
+    database,
+    transport: events,
+    consumes: [...notificationConsumes, ...accessConsumes],
+    handlers: [...notificationHandlers({ projects, clusters, announcements }), ...accessHandlers(store)],
+    clock,
+    logger,
+    metrics,
+  });
+  const delivery = new Delivery({
+    database,
+    repository: notifications,
+    alerts,
+    projects,
+    notifier,
+    publisher,
+    transport,
+    clock,
+    logger,
+    metrics,
+    policy: { ...DEFAULT_DELIVERY_POLICY, ...options.delivery },
+    from: options.from,
+  });
+  const loop = new BackgroundLoop({
+    name: 'mail delivery',
+    intervalMs: DELIVERY_INTERVAL_MS,
+    run: () => delivery.run(),
+    onError: (error) => logger.error({ err: error }, 'mail delivery failed; it goes on'),
+  });
+  let unlisten: (() => Promise<void>) | null = null;
+
+  const access = accessModule({ store, clock, logger, issuer: options.issuer ?? options.publicUrl, projects });
+  const api: AlertsApi = { alerts, projects };
+  const module: DynamicModule = {
+    module: NotificationModule,
+    imports: [access],
+    controllers: [AlertsController],
+    providers: [{ provide: ALERTS_API, useValue: api }],
+  };
+
+  return {
+    name: service,
+    module,
+    messaging,
+    notifications,
+    async start() {
+      await messaging.start();
+      unlisten = await database.listen(DELIVERY_CHANNEL, () => loop.wake());
+      loop.start();
+    },
+    async stop() {
+      await messaging.stop();
+      await unlisten?.();
+      await loop.stop();
+      transport.close();
+      await database.close();
+    },
+    async readiness(): Promise<Readiness> {
+      const checks = await Promise.all([database.readiness(), messaging.readiness()]);
+      return checks.find(({ ok }) => !ok) ?? { ok: true };
+    },
+  };
+}
