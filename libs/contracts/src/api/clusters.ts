@@ -90,6 +90,7 @@ export const SelfManagedProcessSchema = z.strictObject({
   votes: given(z.int().min(0).max(1)),
   arbiterOnly: given(z.boolean()),
   status: readOnly,
+  pid: readOnly,
   memberState: readOnly,
   writable: readOnly,
   version: readOnly,

@@ -31,6 +31,7 @@ function renderProcess(process: ClusterProcess, now: Date): object {
     adopted: process.adopted,
     ...(process.replicaSet !== null && { priority: process.priority, votes: process.votes, arbiterOnly: process.arbiterOnly }),
     status: seen?.status ?? 'unknown',
+    pid: seen?.pid ?? null,
     memberState: seen?.memberState ?? null,
     writable: seen?.writable ?? false,
     version: seen?.version ?? null,

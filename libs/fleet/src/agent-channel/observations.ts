@@ -1,0 +1,71 @@
+import type { ObservationReport, ProcessObservation } from '@atrest/contracts';
+import { rows, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
+import type { Clock } from '@atrest/platform-time';
+import type { ClusterLifecycle } from '../clusters/cluster-lifecycle.js';
+import { isSilent } from '../hosts/host-liveness.js';
+
+/**
+ * Takes in what agents report. First the report itself is stored, then every cluster of the host that waits for something is looked at, in a
+ * transaction each: a transition follows its observation without a polling delay, and a cluster that cannot be written does not lose the report.
+ */
+export class Observations {
+  constructor(
+    private readonly parts: { readonly database: ServiceDatabase; readonly clock: Clock; readonly lifecycle: ClusterLifecycle },
+  ) {}
+
+  /** `unchanged`: the same as the last report; only the time was noted. */
+  async record(hostId: string, report: ObservationReport): Promise<'changed' | 'unchanged'> {
+    const { database, lifecycle } = this.parts;
+    const news = await database.transaction((tx) => this.store(tx, hostId, report));
+    if (!news) return 'unchanged';
+    const waiting = await database.query<{ id: string }>(
+      `SELECT DISTINCT cluster.id FROM process JOIN cluster ON cluster.id = process.cluster_id
+        WHERE process.host_id = $1 AND process.removed_at IS NULL AND cluster.deleted_at IS NULL AND cluster.state <> 'IDLE' ORDER BY cluster.id`,
+      [hostId],
+    );
+    for (const { id } of waiting) await database.transaction((tx) => lifecycle.advance(tx, id));
+    return 'changed';
+  }
+
+  /** Whether anything is new. */
+  private async store(tx: Transaction, hostId: string, report: ObservationReport): Promise<boolean> {
+    const now = this.parts.clock.now();
+    const [before] = await rows<{ reported_version: number | null; last_heard_at: Date | null; goal_version: number }>(
+      tx,
+      'SELECT reported_version, last_heard_at, goal_version FROM host WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE',
+      [hostId],
+    );
+    if (before === undefined) return false;
+    // A version that was never given out (this database is older than the agent's memory) answers no goal of ours.
+    const reported = report.goalVersion > before.goal_version ? null : report.goalVersion;
+    await rows(tx, 'UPDATE host SET last_heard_at = $2, reported_version = $3, agent_version = $4 WHERE id = $1', [
+      hostId,
+      now,
+      reported,
+      report.agentVersion,
+    ]);
+    const changed = await this.upsert(tx, hostId, report.processes, now);
+    const forgotten = await rows(tx, 'DELETE FROM observation WHERE host_id = $1 AND process_id <> ALL($2) RETURNING process_id', [
+      hostId,
+      report.processes.map((process) => process.id),
+    ]);
+    return changed || forgotten.length > 0 || before.reported_version !== reported || isSilent(before.last_heard_at, now);
+  }
+
+  /** An agent speaks only for the processes of its own host. */
+  private async upsert(tx: Transaction, hostId: string, processes: readonly ProcessObservation[], now: Date): Promise<boolean> {
+    if (processes.length === 0) return false;
+    const changed = await rows(
+      tx,
+      `INSERT INTO observation AS known (process_id, host_id, data, observed_at)
+       SELECT process.id, process.host_id, report.data, $3
+         FROM jsonb_array_elements($2::jsonb) AS report (data)
+         JOIN process ON process.id = report.data ->> 'id' AND process.host_id = $1 AND process.removed_at IS NULL
+       ON CONFLICT (process_id) DO UPDATE SET data = EXCLUDED.data, observed_at = EXCLUDED.observed_at
+        WHERE known.data IS DISTINCT FROM EXCLUDED.data
+       RETURNING process_id`,
+      [hostId, JSON.stringify(processes), now],
+    );
+    return changed.length > 0;
+  }
+}

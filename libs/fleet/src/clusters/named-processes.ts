@@ -1,0 +1,137 @@
+import { posix } from 'node:path';
+import { newObjectId, type ClusterType, type SelfManagedProcess } from '@atrest/contracts';
+import { Refusal } from '../refusal.js';
+import { dbPathOf, type PlacementHost } from './placement.js';
+import type { ProcessDefinition } from './process-goal.js';
+
+/** Arguments that Atrest gives itself: a second value would contradict the goal or hide the process from its agent. */
+const OWN_ARGUMENTS = [
+  '--port',
+  '--dbpath',
+  '--replSet',
+  '--configsvr',
+  '--shardsvr',
+  '--configdb',
+  '--bind_ip',
+  '--bind_ip_all',
+  '--config',
+  '-f',
+  '--fork',
+  '--logpath',
+  '--pidfilepath',
+  '--syslog',
+  '--shutdown',
+  '--repair',
+];
+
+const invalid = (detail: string, ...parameters: string[]): Refusal => new Refusal('INVALID_CLUSTER_CONFIGURATION', detail, parameters);
+
+function hostOf(process: SelfManagedProcess, hosts: readonly PlacementHost[], field: string): PlacementHost {
+  const found = hosts.filter((host) => (process.hostId != null ? host.id === process.hostId : host.hostname === process.hostname));
+  const named = process.hostId ?? process.hostname;
+  if (named == null) throw new Refusal('MISSING_ATTRIBUTE', `${field} must name its host by hostId or hostname.`, [`${field}.hostId`]);
+  const [host] = found;
+  if (host === undefined) throw invalid(`${field}: no enrolled host is called ${named}.`, named);
+  if (found.length > 1) throw invalid(`${field}: several hosts are called ${named}; name one by hostId.`, named);
+  return host;
+}
+
+/** @param path of a process that Atrest creates: it may be deleted with its cluster, so it must lie where Atrest alone puts data. */
+function checkPath(path: string, host: PlacementHost, adopted: boolean, field: string): string {
+  const normal = posix.normalize(path).replace(/(.)\/+$/, '$1');
+  if (!posix.isAbsolute(normal)) throw invalid(`${field}.dbPath must be absolute.`);
+  if (!adopted && !normal.startsWith(`${posix.normalize(host.dataFolder).replace(/\/+$/, '')}/`)) {
+    throw invalid(
+      `${field}.dbPath must lie below the host's data folder ${host.dataFolder}; only an adopted process may have its data elsewhere.`,
+    );
+  }
+  return normal;
+}
+
+function checkArguments(args: readonly string[], adopted: boolean, field: string): readonly string[] {
+  if (adopted) return args;
+  const own = args.map((arg) => arg.split('=')[0] as string).find((name) => OWN_ARGUMENTS.includes(name));
+  if (own !== undefined) throw invalid(`${field}.extraArguments must not contain ${own}: Atrest sets it itself.`, own);
+  return args;
+}
+
+/** The shape of the cluster that the processes make together. */
+function checkShape(clusterType: ClusterType, processes: readonly ProcessDefinition[]): void {
+  const setsOfKind = (kind: string) => new Set(processes.filter((process) => process.kind === kind).map((process) => process.replicaSet));
+  const routers = processes.filter((process) => process.kind === 'mongos').length;
+  if (clusterType === 'REPLICASET') {
+    if (setsOfKind('mongod').size !== 1 || setsOfKind('config').size > 0 || routers > 0) {
+      throw invalid('The processes of a REPLICASET are mongod of one replica set.');
+    }
+  } else if (setsOfKind('mongod').size === 0 || setsOfKind('config').size !== 1 || routers === 0) {
+    throw invalid(
+      'The processes of a sharded cluster are at least one mongos, one replica set of config servers and the mongod of its shards.',
+    );
+  }
+  const ofConfig = setsOfKind('config');
+  const shared = [...setsOfKind('mongod')].find((set) => ofConfig.has(set));
+  if (shared != null) throw invalid(`The replica set ${shared} cannot be both shard and config servers.`, shared);
+}
+
+function checkUnique(values: readonly (string | null)[], what: string): void {
+  const seen = new Set<string>();
+  for (const value of values) {
+    if (value === null) continue;
+    if (seen.has(value)) throw invalid(`${what} ${value} is named twice.`, value);
+    seen.add(value);
+  }
+}
+
+/** Processes that the user named, checked against the hosts they are to run on. @throws {Refusal} */
+export function namedProcesses(
+  named: readonly SelfManagedProcess[],
+  cluster: { readonly id: string; readonly clusterType: ClusterType },
+  hosts: readonly PlacementHost[],
+): readonly ProcessDefinition[] {
+  const members = new Map<string, number>();
+  const processes = named.map((process, index): ProcessDefinition => {
+    const field = `selfManaged.processes[${index}]`;
+    const host = hostOf(process, hosts, field);
+    const adopted = process.adopted ?? false;
+    const id = newObjectId();
+    if (host.usedPorts.includes(process.port))
+      throw invalid(`${field}: port ${process.port} of ${host.hostname} belongs to another cluster.`);
+    if (process.kind !== 'mongos' && process.replicaSet == null) {
+      throw new Refusal('MISSING_ATTRIBUTE', `${field}.replicaSet is missing.`, [`${field}.replicaSet`]);
+    }
+    if (process.kind === 'mongos' && (process.replicaSet != null || process.dbPath != null)) {
+      throw invalid(`${field}: a mongos has neither replicaSet nor dbPath.`);
+    }
+    if (process.kind !== 'mongos' && adopted && process.dbPath == null) throw invalid(`${field}.dbPath is needed for an adopted process.`);
+    const replicaSet = process.replicaSet ?? null;
+    const memberId = members.get(replicaSet ?? '') ?? 0;
+    members.set(replicaSet ?? '', memberId + 1);
+    const arbiterOnly = process.arbiterOnly ?? false;
+    const dbPath = process.dbPath == null ? dbPathOf(host.dataFolder, cluster.id, id) : checkPath(process.dbPath, host, adopted, field);
+    return {
+      id,
+      hostId: host.id,
+      hostname: host.hostname,
+      kind: process.kind,
+      replicaSet,
+      memberId,
+      priority: arbiterOnly ? 0 : (process.priority ?? 1),
+      votes: process.votes ?? 1,
+      arbiterOnly,
+      port: process.port,
+      dbPath: process.kind === 'mongos' ? null : dbPath,
+      extraArguments: checkArguments(process.extraArguments ?? [], adopted, field),
+      adopted,
+    };
+  });
+  checkUnique(
+    processes.map((process) => `${process.hostname}:${process.port}`),
+    'The address',
+  );
+  checkUnique(
+    processes.map((process) => process.dbPath && `${process.hostname}:${process.dbPath}`),
+    'The data path',
+  );
+  checkShape(cluster.clusterType, processes);
+  return processes;
+}

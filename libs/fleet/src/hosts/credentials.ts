@@ -1,0 +1,12 @@
+import { createHash, randomBytes } from 'node:crypto';
+
+/**
+ * Secrets of the agent channel. Only their hash is stored: they have 256 bits of randomness, so a plain SHA-256 is enough, and it allows to look a
+ * credential up by an index.
+ */
+export function newSecret(purpose: 'enrolment' | 'agent'): { readonly value: string; readonly hash: Buffer } {
+  const value = `atrest_${purpose}_${randomBytes(32).toString('base64url')}`;
+  return { value, hash: hashOf(value) };
+}
+
+export const hashOf = (secret: string): Buffer => createHash('sha256').update(secret).digest();

@@ -1,0 +1,97 @@
+import { newObjectId, type EnrolmentRequest, type EnrolmentResponse } from '@atrest/contracts';
+import type { Logger } from '@atrest/platform-logging';
+import { rows, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
+import type { AgentAuthenticator } from '@atrest/platform-auth';
+import type { Clock } from '@atrest/platform-time';
+import { Refusal } from '../refusal.js';
+import { hashOf, newSecret } from './credentials.js';
+
+/** Long enough to install an agent by hand, short enough that a token left in a shell history is worth nothing the next day. */
+export const ENROLMENT_TOKEN_MS = 60 * 60_000;
+
+/** Brings hosts in: one-time tokens, and the credentials that agents get for them. */
+export class Enrolment implements AgentAuthenticator {
+  constructor(private readonly parts: { readonly database: ServiceDatabase; readonly clock: Clock; readonly logger: Logger }) {}
+
+  /** A token that enrols one host into the organisation, once, within {@link ENROLMENT_TOKEN_MS}. */
+  async createToken(orgId: string): Promise<{ readonly token: string; readonly expiresAt: Date }> {
+    const now = this.parts.clock.now();
+    const { value, hash } = newSecret('enrolment');
+    const expiresAt = new Date(now.getTime() + ENROLMENT_TOKEN_MS);
+    await this.parts.database.query('DELETE FROM enrolment_token WHERE expires_at < $1 AND used_at IS NULL', [now]);
+    await this.parts.database.query('INSERT INTO enrolment_token (hash, org_id, expires_at) VALUES ($1, $2, $3)', [hash, orgId, expiresAt]);
+    return { token: value, expiresAt };
+  }
+
+  /**
+   * Trades a token for a host and its credential. A host that was enrolled before (same name and data folder in the organisation) keeps its id and
+   * its processes and gets a new credential: an agent that lost its state folder comes back as the host it was.
+   * @throws {Refusal} USER_UNAUTHORIZED for a token that is unknown, used or expired: which of these is not told
+   */
+  async enrol(request: EnrolmentRequest): Promise<EnrolmentResponse> {
+    const { database, clock, logger } = this.parts;
+    const { value: credential, hash } = newSecret('agent');
+    const hostId = await database.transaction(async (tx) => {
+      const now = clock.now();
+      const [token] = await rows<{ org_id: string }>(
+        tx,
+        'UPDATE enrolment_token SET used_at = $2 WHERE hash = $1 AND used_at IS NULL AND expires_at > $2 RETURNING org_id',
+        [hashOf(request.token), now],
+      );
+      if (token === undefined) throw new Refusal('USER_UNAUTHORIZED', 'The enrolment token is not valid, was used or has expired.');
+      const id = (await this.findKnown(tx, token.org_id, request)) ?? newObjectId(now);
+      await this.store(tx, { id, orgId: token.org_id, hash, request, now });
+      await rows(tx, 'UPDATE enrolment_token SET host_id = $2 WHERE hash = $1', [hashOf(request.token), id]);
+      return id;
+    });
+    logger.info({ hostId, hostname: request.hostname }, 'a host was enrolled');
+    return { hostId, credential };
+  }
+
+  async authenticate(bearer: string): Promise<{ hostId: string } | null> {
+    const [host] = await this.parts.database.query<{ id: string }>(
+      'SELECT id FROM host WHERE credential_hash = $1 AND deleted_at IS NULL',
+      [hashOf(bearer)],
+    );
+    return host === undefined ? null : { hostId: host.id };
+  }
+
+  private async findKnown(tx: Transaction, orgId: string, request: EnrolmentRequest): Promise<string | undefined> {
+    const [known] = await rows<{ id: string }>(
+      tx,
+      'SELECT id FROM host WHERE org_id = $1 AND hostname = $2 AND data_folder = $3 AND deleted_at IS NULL FOR NO KEY UPDATE',
+      [orgId, request.hostname, request.dataFolder],
+    );
+    return known?.id;
+  }
+
+  private async store(
+    tx: Transaction,
+    host: { readonly id: string; readonly orgId: string; readonly hash: Buffer; readonly request: EnrolmentRequest; readonly now: Date },
+  ): Promise<void> {
+    const { request, now } = host;
+    await rows(
+      tx,
+      `INSERT INTO host AS known (id, org_id, hostname, data_folder, port_first, port_last, capacity, allows_colocation, agent_version, credential_hash,
+                                  enrolled_at, last_heard_at, goal_version, goal_issued_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, 1, $11)
+       ON CONFLICT (id) DO UPDATE
+          SET port_first = EXCLUDED.port_first, port_last = EXCLUDED.port_last, capacity = EXCLUDED.capacity,
+              allows_colocation = EXCLUDED.allows_colocation, agent_version = EXCLUDED.agent_version,
+              credential_hash = EXCLUDED.credential_hash, last_heard_at = EXCLUDED.last_heard_at`,
+      [
+        host.id,
+        host.orgId,
+        request.hostname,
+        request.dataFolder,
+        request.portRange.first,
+        request.portRange.last,
+        request.capacity,
+        request.allowsColocation,
+        request.agentVersion,
+        host.hash,
+        now,
+      ],
+    );
+  }
+}
