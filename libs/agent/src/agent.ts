@@ -14,9 +14,10 @@ import { ChannelClient, ChannelError } from './channel-client.js';
 import { childEnvironment } from './child-environment.js';
 import type { Authority } from './converge.js';
 import { conflictingProcesses } from './process-status.js';
-import { ProcessSupervisor, type SupervisorContext, type SupervisorSettings } from './process-supervisor.js';
+import { ProcessSupervisor } from './process-supervisor.js';
 import { Reporter } from './reporter.js';
 import { StateFolder, type StoredCredential } from './state-folder.js';
+import type { SupervisorContext, SupervisorSettings } from './supervisor-context.js';
 
 export const AGENT_VERSION = '0.1.0';
 

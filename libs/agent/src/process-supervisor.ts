@@ -1,68 +1,15 @@
-import { isAbsolute, resolve } from 'node:path';
 import type { ProcessGoal, ProcessObservation } from '@atrest/contracts';
-import {
-  ArgumentsError,
-  commandLine,
-  optionValue,
-  redactArguments,
-  RunLog,
-  StartError,
-  tailLog,
-  type ProcessIdentity,
-  type ProcessRunner,
-  type SupervisedProcess,
-  type TableEntry,
-} from '@atrest/mongod';
+import { optionValue, tailLog, type ProcessIdentity, type SupervisedProcess, type TableEntry } from '@atrest/mongod';
 import type { Logger } from '@atrest/platform-logging';
-import { backoffMs, BackgroundLoop, type Clock } from '@atrest/platform-time';
+import { backoffMs, BackgroundLoop } from '@atrest/platform-time';
 import { addShards, initiate, stepUp, type AdministrationOutcome } from './administration.js';
-import { converge, type Action, type Authority, type ConvergeSettings, type Reality } from './converge.js';
-import { dataExists, DataPathError, prepareDataPath, removeDataPath } from './data-path.js';
+import { converge, type Action, type Decision, type Reality } from './converge.js';
+import { dataExists, removeDataPath } from './data-path.js';
+import { follow, isProcessFailure, launch, type Launched } from './launch.js';
+import { observationOf, type LastEnd } from './process-observation.js';
 import { statusOf, type ProcessStatus } from './process-status.js';
-import type { StateFolder } from './state-folder.js';
 import { SupervisedRun } from './supervised-run.js';
-
-export interface SupervisorSettings extends ConvergeSettings {
-  /** A stop that takes longer is reported as overdue. */
-  readonly warnAfterMs: number;
-  /** Wait before the first new start after a failure; doubled up to {@link restartMaxMs}. */
-  readonly restartBaseMs: number;
-  readonly restartMaxMs: number;
-  /** A process that was ready for this long did not fail to start: its next failure counts as the first. */
-  readonly stableAfterMs: number;
-}
-
-/** What all supervisors of a host share. */
-export interface SupervisorContext {
-  readonly runner: ProcessRunner;
-  readonly state: StateFolder;
-  readonly programs: { readonly mongod: string; readonly mongos: string | null };
-  readonly childEnvironment: Readonly<Record<string, string>>;
-  readonly dataFolder: string;
-  readonly settings: SupervisorSettings;
-  readonly clock: Clock;
-  /** Milliseconds of a clock that never jumps: patience is not shortened by a corrected wall clock. */
-  readonly ticks: () => number;
-  readonly logger: Logger;
-  readonly onChange: () => void;
-}
-
-/** The goal of one process with what is known about the goal itself. */
-export interface SupervisedGoal {
-  readonly goal: ProcessGoal;
-  readonly authority: Authority;
-  /** Another process of the host has the same data path or port: nothing is done with this one. */
-  readonly conflict: string | null;
-}
-
-/** The last exit or failed start. */
-interface LastEnd {
-  readonly code: number | null;
-  readonly signal: string | null;
-  readonly error: string | null;
-  readonly failed: boolean;
-  readonly lines: readonly string[];
-}
+import type { SupervisedGoal, SupervisorContext } from './supervisor-context.js';
 
 /** While a process starts or stops its log is read this often; of a start of 0.7 s and a stop of 0.4 s this is little. */
 const EAGER_MS = 100;
@@ -86,6 +33,7 @@ export class ProcessSupervisor {
   #dataExists = false;
   #lastEnd: LastEnd | null = null;
   #blocked: string | null = null;
+  #oddity: string | null = null;
   #version: string | null = null;
   #startedByHandAt: Date | null = null;
   #status: { value: ProcessStatus; since: Date };
@@ -155,8 +103,8 @@ export class ProcessSupervisor {
   async #round(): Promise<void | 'again'> {
     clearTimeout(this.#timer);
     await this.#look();
-    const decision =
-      this.#supervised.conflict === null ? this.#decide() : { action: null, wakeAt: null, blocked: this.#supervised.conflict };
+    const { conflict } = this.#supervised;
+    const decision = conflict === null ? this.#decide() : { action: null, wakeAt: null, blocked: conflict };
     this.#blocked = decision.blocked;
     if (decision.action) {
       await this.#perform(decision.action);
@@ -195,7 +143,7 @@ export class ProcessSupervisor {
     this.#looked = true;
   }
 
-  #decide() {
+  #decide(): Decision {
     const run = this.#run;
     const reality: Reality = {
       presence: !this.#looked ? { kind: 'unknown' } : run ? { kind: 'present', pid: run.process.identity.pid } : { kind: 'absent' },
@@ -240,27 +188,19 @@ export class ProcessSupervisor {
   }
 
   async #start(): Promise<void> {
-    const { runner, state, programs, dataFolder, childEnvironment } = this.#context;
-    const goal = this.goal;
     this.#beginning = true;
     this.#publish();
     try {
-      const program = goal.kind === 'mongos' ? programs.mongos : programs.mongod;
-      if (program === null) throw new StartError('There is no mongos on this host. Set MONGOS_BIN or the folder of the programs.');
-      if (goal.dbPath !== null) await prepareDataPath(dataFolder, goal.dbPath, goal.adopted);
-      await state.rotateLog(goal.id);
-      const { argv, logPath } = commandLine(goal, state.logPath(goal.id));
-      const consolePath = state.consolePath(goal.id);
-      const log = new RunLog({ logPath, consolePath });
-      await log.position();
-      const process = await runner.start({ program, argv, cwd: state.path, consolePath, env: childEnvironment });
-      await state.storeProcessRecord(goal.id, process.identity);
-      this.#logger.info({ pid: process.identity.pid, program, argv: redactArguments(argv) }, 'process started');
-      this.#begin(process, log, logPath !== null);
+      const launched = await launch(this.#context, this.goal, () => this.goal.desired === 'running');
+      if (!launched) return;
+      this.#begin(launched, null);
+      this.#logger.info({ pid: launched.process.identity.pid, argv: launched.shown }, 'process started');
+      await this.#context.state.storeProcessRecord(this.goal.id, launched.process.identity);
     } catch (error) {
-      if (!isExpected(error)) throw error;
-      this.#logger.error({ err: error }, 'the process could not be started');
-      this.#failed({ code: null, signal: null, error: error.message, failed: true, lines: [] });
+      if (!isProcessFailure(error)) throw error;
+      this.#logger.error({ err: error }, this.#run ? 'the start could not be noted down' : 'the process could not be started');
+      // Without the note the next agent takes the process for somebody else's, which it only says; it runs all the same.
+      if (!this.#run) this.#failed(endedBy(error));
     } finally {
       this.#beginning = false;
     }
@@ -268,30 +208,28 @@ export class ProcessSupervisor {
 
   /** Takes charge of a process that is already running: left by an earlier life of this agent, by the host, or started by hand. */
   async #adopt(found: TableEntry, process: SupervisedProcess): Promise<void> {
-    const { state, clock } = this.#context;
-    const goal = this.goal;
-    const ours = isSame(await state.processRecord(goal.id), found);
-    const given = optionValue(found.argv.slice(1), 'logpath');
-    const logPath = given === undefined ? null : isAbsolute(given) ? given : resolve(found.cwd ?? '/', given);
-    const log = new RunLog({ logPath, consolePath: null });
-    await log.position();
-    this.#adoptedLogPath = logPath;
+    const { goal } = this;
+    const launched = await follow(found, process);
+    const ours = isSame(await this.#context.state.processRecord(goal.id), found);
+    this.#adoptedLogPath = launched.logPath;
     const byHand = !ours && goal.desired !== 'running' && (this.#everAbsent || !goal.adopted);
-    if (byHand) this.#startedByHandAt = clock.now();
+    if (byHand) this.#startedByHandAt = this.#context.clock.now();
     const message = byHand ? 'a process was started by hand although it should be stopped' : 'running process adopted';
-    this.#logger[byHand ? 'warn' : 'info']({ pid: found.pid, argv: redactArguments(found.argv) }, message);
-    this.#begin(process, log, logPath !== null);
+    this.#logger[byHand ? 'warn' : 'info']({ pid: found.pid, argv: launched.shown }, message);
+    const port = optionValue(found.argv.slice(1), 'port') ?? (optionValue(found.argv.slice(1), 'config') === undefined ? '27017' : null);
+    const odd = port !== null && port !== String(goal.port);
+    this.#begin(launched, odd ? `Process ${found.pid} uses the data path and listens on port ${port}, not on ${goal.port}.` : null);
   }
 
-  #begin(process: SupervisedProcess, log: RunLog, logTellsReadiness: boolean): void {
+  #begin({ process, log, logPath }: Launched, oddity: string | null): void {
+    this.#oddity = oddity;
     this.#run = new SupervisedRun({
       process,
       log,
-      logTellsReadiness,
+      logTellsReadiness: logPath !== null,
       goal: () => this.goal,
       wake: () => this.#loop.wake(),
       onError: (error) => this.#logger.error({ err: error }, 'asking a process failed; it is asked again'),
-      begunAt: this.#context.ticks(),
     });
   }
 
@@ -303,14 +241,10 @@ export class ProcessSupervisor {
     const signal = run.exit?.signal ?? null;
     const failed = run.stop === null;
     const { error, hint, cause } = run.log.explain({ code, signal });
-    const unclean = failed || code !== 0;
-    const end: LastEnd = {
-      code,
-      signal,
-      error: unclean && code !== null ? [error, hint].filter((text) => text !== null).join(' ') : failed ? error : null,
-      failed,
-      lines: unclean ? run.log.lastLines(REPORTED_LINES) : [],
-    };
+    const killed = run.stop?.killedAt != null;
+    const unclean = failed || killed || (code !== null && code !== 0);
+    const said = killed ? 'The process did not stop in time and was killed.' : [error, hint].filter((text) => text !== null).join(' ');
+    const end: LastEnd = { code, signal, error: unclean ? said : null, failed, lines: unclean ? run.log.lastLines(REPORTED_LINES) : [] };
     if (failed) {
       if (run.readyAt !== null && this.#context.ticks() - run.readyAt >= this.#context.settings.stableAfterMs) this.#failures = 0;
       this.#logger.error({ exitCode: code, signal, cause, hint }, `the process ended without an order: ${error}`);
@@ -357,9 +291,9 @@ export class ProcessSupervisor {
       await removeDataPath(this.#context.dataFolder, dbPath);
       this.#logger.warn({ dbPath }, 'data path removed, as the goal says');
     } catch (error) {
-      if (!isExpected(error)) throw error;
+      if (!isProcessFailure(error)) throw error;
       this.#logger.error({ err: error, dbPath }, 'the data path could not be removed');
-      this.#failed({ code: null, signal: null, error: error.message, failed: true, lines: [] });
+      this.#failed(endedBy(error));
     }
   }
 
@@ -394,40 +328,33 @@ export class ProcessSupervisor {
 
   #observe(): ProcessObservation {
     const run = this.#run;
-    const { desired } = this.goal;
-    const value = statusOf({
-      desired,
+    const status = statusOf({
+      desired: this.goal.desired,
       present: run !== null,
       beginning: this.#beginning,
       ready: run?.ready ?? false,
-      stopping: run?.stop !== null && run?.stop !== undefined,
+      stopping: run !== null && run.stop !== null,
       failed: this.#lastEnd?.failed ?? false,
     });
-    if (value !== this.#status.value) this.#status = { value, since: this.#context.clock.now() };
-    const running = value === 'running';
-    const hello = running ? run?.view.hello : null;
-    const overdue = run?.stop && this.#context.ticks() - run.stop.signalledAt >= this.#context.settings.warnAfterMs;
-    const silent = running && run && !run.view.answers && this.#context.ticks() - (run.readyAt ?? 0) > 5_000;
-    return {
+    if (status !== this.#status.value) this.#status = { value: status, since: this.#context.clock.now() };
+    return observationOf({
       id: this.goal.id,
-      status: value,
+      status,
+      since: this.#status.since,
       pid: run?.process.identity.pid ?? null,
-      since: this.#status.since.toISOString(),
       version: this.#version,
-      memberState: running && this.goal.replicaSet ? (hello?.memberState ?? run?.log.memberState ?? null) : null,
-      writable: hello?.writable ?? false,
-      exitCode: this.#lastEnd?.code ?? null,
-      exitSignal: this.#lastEnd?.signal ?? null,
-      error:
-        this.#blocked ??
-        (run?.stop === null ? run.administration.error : null) ??
-        (silent ? 'The process runs but does not answer.' : null) ??
-        this.#lastEnd?.error ??
-        null,
-      lastLogLines: [...(this.#lastEnd?.lines ?? [])],
-      stopOverdueSince: overdue ? run.stop!.wallTime.toISOString() : null,
-      startedByHandAt: this.#startedByHandAt?.toISOString() ?? null,
-    };
+      isMember: this.goal.replicaSet !== null,
+      hello: run?.view.hello ?? null,
+      loggedState: run?.log.memberState ?? null,
+      readyAt: run?.readyAt ?? null,
+      stop: run?.stop ?? null,
+      lastEnd: this.#lastEnd,
+      blocked: this.#blocked ?? (run ? this.#oddity : null),
+      administrationError: run?.administration.error ?? null,
+      startedByHandAt: this.#startedByHandAt,
+      warnAfterMs: this.#context.settings.warnAfterMs,
+      now: this.#context.ticks(),
+    });
   }
 }
 
@@ -435,12 +362,7 @@ function isSame(record: ProcessIdentity | null, found: ProcessIdentity): boolean
   return record !== null && record.pid === found.pid && record.startTime === found.startTime;
 }
 
-/** Failures of this one process (its arguments, its folder, its program, its disk). Anything else is a fault of ours and is logged as one. */
-function isExpected(error: unknown): error is Error {
-  return (
-    error instanceof ArgumentsError ||
-    error instanceof DataPathError ||
-    error instanceof StartError ||
-    (error instanceof Error && 'code' in error && 'syscall' in error)
-  );
+/** A start or removal that failed before any process ran. */
+function endedBy(error: Error): LastEnd {
+  return { code: null, signal: null, error: error.message, failed: true, lines: [] };
 }

@@ -11,8 +11,6 @@ export interface SupervisedRunOptions {
   /** Something happened that may change a decision. */
   readonly wake: () => void;
   readonly onError: (error: unknown) => void;
-  /** Milliseconds of a clock that never jumps. */
-  readonly begunAt: number;
 }
 
 const UNKNOWN: ProbeView = { answers: false, hello: null, version: null, set: null, router: null };
@@ -57,10 +55,6 @@ export class SupervisedRun {
 
   get log(): RunLog {
     return this.#options.log;
-  }
-
-  get begunAt(): number {
-    return this.#options.begunAt;
   }
 
   /** How the process ended, or null while it runs. */

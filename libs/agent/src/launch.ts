@@ -1,0 +1,64 @@
+import { isAbsolute, resolve } from 'node:path';
+import type { ProcessGoal } from '@atrest/contracts';
+import {
+  ArgumentsError,
+  commandLine,
+  optionValue,
+  redactArguments,
+  RunLog,
+  StartError,
+  type SupervisedProcess,
+  type TableEntry,
+} from '@atrest/mongod';
+import { DataPathError, prepareDataPath } from './data-path.js';
+import type { SupervisorContext } from './supervisor-context.js';
+
+/** A process that runs, with its log. */
+export interface Launched {
+  readonly process: SupervisedProcess;
+  readonly log: RunLog;
+  /** Null when only the process knows where it logs. */
+  readonly logPath: string | null;
+  /** For the agent's own log. */
+  readonly shown: readonly string[];
+}
+
+/**
+ * Starts the process of a goal: data path, log, command line. `stillWanted` is asked last, because an order to stop may have come meanwhile;
+ * null when it is not wanted any more.
+ *
+ * @throws ArgumentsError, DataPathError, StartError and errors of the file system
+ */
+export async function launch(context: SupervisorContext, goal: ProcessGoal, stillWanted: () => boolean): Promise<Launched | null> {
+  const { runner, state, programs, dataFolder, childEnvironment } = context;
+  const program = goal.kind === 'mongos' ? programs.mongos : programs.mongod;
+  if (program === null) throw new StartError('There is no mongos on this host. Set MONGOS_BIN or the folder of the programs.');
+  if (goal.dbPath !== null) await prepareDataPath(dataFolder, goal.dbPath, goal.adopted);
+  await state.rotateLog(goal.id);
+  const { argv, logPath } = commandLine(goal, state.logPath(goal.id));
+  const consolePath = state.consolePath(goal.id);
+  const log = new RunLog({ logPath, consolePath });
+  await log.position();
+  if (!stillWanted()) return null;
+  const process = await runner.start({ program, argv, cwd: state.path, consolePath, env: childEnvironment });
+  return { process, log, logPath, shown: [program, ...redactArguments(argv)] };
+}
+
+/** Follows the log of a process that is already running. */
+export async function follow(found: TableEntry, process: SupervisedProcess): Promise<Launched> {
+  const given = optionValue(found.argv.slice(1), 'logpath');
+  const logPath = given === undefined ? null : isAbsolute(given) ? given : resolve(found.cwd ?? '/', given);
+  const log = new RunLog({ logPath, consolePath: null });
+  await log.position();
+  return { process, log, logPath, shown: redactArguments(found.argv) };
+}
+
+/** Failures of this one process (its arguments, its folder, its program, its disk). Anything else is a fault of ours and is treated as one. */
+export function isProcessFailure(error: unknown): error is Error {
+  return (
+    error instanceof ArgumentsError ||
+    error instanceof DataPathError ||
+    error instanceof StartError ||
+    (error instanceof Error && 'code' in error && 'syscall' in error)
+  );
+}

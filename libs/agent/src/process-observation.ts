@@ -1,0 +1,69 @@
+import type { ProcessObservation } from '@atrest/contracts';
+import type { Hello } from '@atrest/mongod';
+import type { ProcessStatus } from './process-status.js';
+
+/** How the last run ended, or why it did not begin. */
+export interface LastEnd {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly error: string | null;
+  /** Nobody had ordered it. */
+  readonly failed: boolean;
+  /** The last lines of its log, redacted; empty after an orderly end. */
+  readonly lines: readonly string[];
+}
+
+/** Everything that a report of a process is made of. Times are milliseconds of a clock that never jumps, dates are for the reader. */
+export interface ObservedFacts {
+  readonly id: string;
+  readonly status: ProcessStatus;
+  readonly since: Date;
+  readonly pid: number | null;
+  readonly version: string | null;
+  readonly isMember: boolean;
+  readonly hello: Hello | null;
+  /** State by the process's own log; for a member whose `hello` does not tell (STARTUP2, RECOVERING). */
+  readonly loggedState: string | null;
+  readonly readyAt: number | null;
+  readonly stop: { readonly signalledAt: number; readonly wallTime: Date } | null;
+  readonly lastEnd: LastEnd | null;
+  /** Why the goal is not pursued, or what is odd about the process that runs. */
+  readonly blocked: string | null;
+  /** Why the set or the cluster is not complete. */
+  readonly administrationError: string | null;
+  readonly startedByHandAt: Date | null;
+  readonly warnAfterMs: number;
+  readonly now: number;
+}
+
+/** A ready process that has not answered for this long is reported as silent; below it is only busy. */
+const SILENT_AFTER_MS = 5_000;
+
+/** The report of one process. */
+export function observationOf(facts: ObservedFacts): ProcessObservation {
+  const running = facts.status === 'running';
+  const hello = running ? facts.hello : null;
+  const silent = running && hello === null && facts.readyAt !== null && facts.now - facts.readyAt > SILENT_AFTER_MS;
+  const overdue = facts.stop !== null && facts.now - facts.stop.signalledAt >= facts.warnAfterMs;
+  const causes = [
+    facts.blocked,
+    running || facts.status === 'starting' ? facts.administrationError : null,
+    silent ? 'The process runs but does not answer.' : null,
+    facts.lastEnd?.error ?? null,
+  ];
+  return {
+    id: facts.id,
+    status: facts.status,
+    pid: facts.pid,
+    since: facts.since.toISOString(),
+    version: facts.version,
+    memberState: running && facts.isMember ? (hello?.memberState ?? facts.loggedState) : null,
+    writable: hello?.writable ?? false,
+    exitCode: facts.lastEnd?.code ?? null,
+    exitSignal: facts.lastEnd?.signal ?? null,
+    error: causes.find((cause) => cause !== null) ?? null,
+    lastLogLines: [...(facts.lastEnd?.lines ?? [])],
+    stopOverdueSince: overdue ? facts.stop!.wallTime.toISOString() : null,
+    startedByHandAt: facts.startedByHandAt?.toISOString() ?? null,
+  };
+}

@@ -1,0 +1,39 @@
+import type { ProcessGoal } from '@atrest/contracts';
+import type { ProcessRunner } from '@atrest/mongod';
+import type { Logger } from '@atrest/platform-logging';
+import type { Clock } from '@atrest/platform-time';
+import type { Authority, ConvergeSettings } from './converge.js';
+import type { StateFolder } from './state-folder.js';
+
+export interface SupervisorSettings extends ConvergeSettings {
+  /** A stop that takes longer is reported as overdue. */
+  readonly warnAfterMs: number;
+  /** Wait before the first new start after a failure; doubled up to {@link restartMaxMs}. */
+  readonly restartBaseMs: number;
+  readonly restartMaxMs: number;
+  /** A process that was ready for this long did not fail to start: its next failure counts as the first. */
+  readonly stableAfterMs: number;
+}
+
+/** What all supervisors of a host share. */
+export interface SupervisorContext {
+  readonly runner: ProcessRunner;
+  readonly state: StateFolder;
+  readonly programs: { readonly mongod: string; readonly mongos: string | null };
+  readonly childEnvironment: Readonly<Record<string, string>>;
+  readonly dataFolder: string;
+  readonly settings: SupervisorSettings;
+  readonly clock: Clock;
+  /** Milliseconds of a clock that never jumps: patience is not shortened by a corrected wall clock. */
+  readonly ticks: () => number;
+  readonly logger: Logger;
+  readonly onChange: () => void;
+}
+
+/** The goal of one process with what is known about the goal itself. */
+export interface SupervisedGoal {
+  readonly goal: ProcessGoal;
+  readonly authority: Authority;
+  /** Another process of the host has the same data path or port: nothing is done with this one. */
+  readonly conflict: string | null;
+}
