@@ -1,8 +1,6 @@
 import { Binary, Long } from 'bson';
 import { type Doc, isDocument } from '../bson-values.js';
-import { fassert } from '../process/ending.js';
 import type { MongodServer } from '../server.js';
-import { DiskError } from '../storage/engine.js';
 import { collectionCommands } from './collections.js';
 import type { Command, CommandContext, CommandTable } from './command.js';
 import { diagnosticCommands } from './diagnostics.js';
@@ -48,14 +46,5 @@ export function replyFields(server: MongodServer): Doc {
   return {
     $clusterTime: { clusterTime: server.writer.clock.now, signature: { hash: new Binary(Buffer.alloc(20)), keyId: Long.ZERO } },
     operationTime: server.writer.lastApplied.ts,
-  };
-}
-
-/** Ends the process when an error says that the disk is lost; every other error goes to the client. */
-export function fatalHandler(server: MongodServer): (error: unknown) => void {
-  return (error) => {
-    if (!(error instanceof DiskError)) return;
-    server.log.error('conn', 'STORAGE', 22435, 'WiredTiger error', { error: 5, message: error.message });
-    fassert(server.log, 'conn', 50853);
   };
 }

@@ -1,3 +1,4 @@
+import { DiskError } from '../storage/engine.js';
 import type { ServerLog } from './log.js';
 
 /** Ends as a failed assertion ends mongod: nothing is cleaned up, the lock file keeps the pid, exit code 14. */
@@ -5,6 +6,13 @@ export function fassert(log: ServerLog, context: string, msgid: number): never {
   log.fatal(context, '-', 23091, 'Fatal assertion', { msgid, file: 'mongod-sim', line: 0 });
   log.fatal(context, '-', 23092, '\n\n***aborting after fassert() failure\n\n');
   process.exit(14);
+}
+
+/** Ends the process when an error says that the disk is lost; every other error is left to the caller. */
+export function endOnDiskError(log: ServerLog, error: unknown): void {
+  if (!(error instanceof DiskError)) return;
+  log.error('JournalFlusher', 'STORAGE', 22435, 'WiredTiger error', { error: 5, message: error.message });
+  fassert(log, 'JournalFlusher', 50853);
 }
 
 /** Ends as a crash ends mongod: a backtrace in the log, then SIGABRT, no exit code. */

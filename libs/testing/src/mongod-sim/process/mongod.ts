@@ -5,7 +5,7 @@ import { UUID } from 'bson';
 import type { Doc } from '../bson-values.js';
 import { Cursors } from '../commands/cursors.js';
 import { Dispatcher } from '../commands/dispatcher.js';
-import { admitCommand, fatalHandler, mongodTables, replyFields } from '../commands/mongod-commands.js';
+import { admitCommand, mongodTables, replyFields } from '../commands/mongod-commands.js';
 import { readPlantedFaults, serveControl } from '../control/control-server.js';
 import { controlPathFor } from '../control/control-path.js';
 import { Faults } from '../control/faults.js';
@@ -16,7 +16,7 @@ import { StorageEngine } from '../storage/engine.js';
 import { TopologyVersion } from '../topology-version.js';
 import { WireServer } from '../wire/server.js';
 import { DbPathError, DbPathLock } from './db-path.js';
-import { type StopSignal, abort, logSignal } from './ending.js';
+import { type StopSignal, abort, endOnDiskError, logSignal } from './ending.js';
 import { FEATURE_COMPATIBILITY_VERSION, buildInfo } from './identity.js';
 import { keyFileProblem } from './key-file.js';
 import { ACCESS_CONTROL_WARNING, MAIN_LINES, ROOT_WARNING } from './log-lines.js';
@@ -63,7 +63,7 @@ export class Mongod implements MongodServer {
     const dispatcher = new Dispatcher(this, tables, {
       admit: (command, context) => admitCommand(this, command, context),
       replyFields: () => replyFields(this),
-      fatal: fatalHandler(this),
+      fatal: (error) => endOnDiskError(log, error),
     });
     commandNames.push(...dispatcher.names());
     this.wire = new WireServer({
@@ -113,7 +113,6 @@ export class Mongod implements MongodServer {
       );
     await this.#pause(this.faults.startDelayMs);
     await this.#listen();
-    await this.replication?.start();
     if (this.options.replSet === undefined) this.#createSessionsCollection();
   }
 
@@ -346,7 +345,7 @@ export class Mongod implements MongodServer {
       };
       this.writer.writeUnlogged([{ k: 'put', ns: 'local.startup_log', doc }]);
     } catch (error) {
-      fatalHandler(this)(error);
+      endOnDiskError(this.log, error);
       throw error;
     }
   }
@@ -366,10 +365,20 @@ export class Mongod implements MongodServer {
     }
     this.#stage.listening = true;
     if (this.#stopRequested) await forever();
-    await this.replication?.beforeReady();
+    const replication = this.replication?.start();
+    await this.#awaitConfigServer();
     this.log.info('listener', 'NETWORK', 23015, 'Listening on', { address: `/tmp/mongodb-${port}.sock` });
     for (const address of addresses) this.log.info('listener', 'NETWORK', 23015, 'Listening on', { address });
     this.log.info('listener', 'NETWORK', 23016, 'Waiting for connections', { port, ssl: 'off' });
+    await replication;
+  }
+
+  /** A shard waits for its config servers before it says that it is ready, although it answers already. */
+  async #awaitConfigServer(): Promise<void> {
+    if (this.options.clusterRole !== 'shardsvr') return;
+    const { awaitConfigServer } = await import('../router/shard-member.js');
+    await awaitConfigServer(this);
+    if (this.#stopRequested) await forever();
   }
 
   #createSessionsCollection(): void {

@@ -1,0 +1,2 @@
+import type { MongodServer } from '../server.js';
+export async function awaitConfigServer(_server: MongodServer): Promise<void> {}
