@@ -321,7 +321,7 @@ class RunningAgent implements Agent {
         const goal = { ...supervisor.goal, desired: 'stopped' as const, reason: 'The agent was told to stop its processes.' };
         supervisor.setGoal({ goal, authority: this.#authority, conflict: null });
       }
-      while (phase.some((supervisor) => supervisor.goal.desired === 'stopped' && isUp(supervisor))) {
+      while (phase.some(isUp)) {
         await new Promise<void>((resolve) => this.#waiters.push(resolve));
       }
     }
@@ -348,9 +348,6 @@ class RunningAgent implements Agent {
   }
 }
 
-/** Not yet looked at counts as up: what is there is not known. */
-function isUp(supervisor: ProcessSupervisor): boolean {
-  return supervisor.observation === null
-    ? !supervisor.isForgotten
-    : supervisor.observation.pid !== null || supervisor.observation.status === 'starting';
+function isUp({ observation }: ProcessSupervisor): boolean {
+  return observation !== null && !(observation.pid === null && (observation.status === 'stopped' || observation.status === 'failed'));
 }

@@ -5,6 +5,8 @@ export type ProcessStatus = ProcessObservation['status'];
 /** The facts that the reported status follows from. */
 export interface StatusFacts {
   readonly desired: ProcessGoal['desired'];
+  /** False until the first look: what is there is not known, and is not reported as stopped. */
+  readonly looked: boolean;
   readonly present: boolean;
   /** A start is being carried out at this moment: reporting `stopped` now would be a promise that the next millisecond breaks. */
   readonly beginning: boolean;
@@ -20,6 +22,7 @@ export function statusOf(facts: StatusFacts): ProcessStatus {
     if (facts.stopping) return 'stopping';
     return facts.ready ? 'running' : 'starting';
   }
+  if (!facts.looked) return facts.desired === 'running' ? 'starting' : 'stopping';
   if (facts.beginning) return 'starting';
   return facts.failed && facts.desired === 'running' ? 'failed' : 'stopped';
 }

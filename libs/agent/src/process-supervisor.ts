@@ -86,14 +86,9 @@ export class ProcessSupervisor {
     this.#loop.wake();
   }
 
-  /** It was to be removed, and nothing of it is left. */
-  get isForgotten(): boolean {
-    return this.#forgotten;
-  }
-
-  /** What is reported of the process; null before the first look and after it was removed. */
+  /** What is reported of the process; null only when nothing of it is left. */
   get observation(): ProcessObservation | null {
-    return this.#observation;
+    return this.#forgotten ? null : (this.#observation ?? this.#observe());
   }
 
   async lastLogLines(count: number): Promise<string[]> {
@@ -320,7 +315,7 @@ export class ProcessSupervisor {
   }
 
   #publish(): void {
-    const observation = this.#looked && !this.#forgotten ? this.#observe() : null;
+    const observation = this.#forgotten ? null : this.#observe();
     if (JSON.stringify(observation) === JSON.stringify(this.#observation)) return;
     this.#observation = observation;
     this.#context.onChange();
@@ -330,6 +325,7 @@ export class ProcessSupervisor {
     const run = this.#run;
     const status = statusOf({
       desired: this.goal.desired,
+      looked: this.#looked,
       present: run !== null,
       beginning: this.#beginning,
       ready: run?.ready ?? false,
