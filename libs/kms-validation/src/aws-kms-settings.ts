@@ -113,7 +113,7 @@ const ALIAS_NAME = /^[a-zA-Z0-9/_-]{1,250}$/;
 function refuseKeyId(text: string, region: string): string | null {
   if (/\s/.test(text)) return 'must not contain blanks or line breaks.';
   if (/^https?:\/\//i.test(text)) return 'is a URL (an Azure Key Vault key?): AWS keys are named by key id, alias or ARN.';
-  if (/^projects\//.test(text)) return 'is a Google Cloud resource name: AWS keys are named by key id, alias or ARN.';
+  if (text.startsWith('projects/')) return 'is a Google Cloud resource name: AWS keys are named by key id, alias or ARN.';
   if (text.startsWith('arn:')) return refuseArn(text, region);
   if (text.startsWith('alias/'))
     return ALIAS_NAME.test(text.slice('alias/'.length)) ? null : 'is not an alias name (alias/<letters, digits, / _ ->).';

@@ -21,8 +21,16 @@ export class CheckHistory {
       `INSERT INTO validity_check (configuration_id, revision, checked_at, verdict, reason, error_name, request_id, observer, duration_ms, state_after)
        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id`,
       [
-        ...[check.configurationId, check.revision, evidence.at, evidence.verdict, evidence.reason, evidence.errorName, evidence.requestId],
-        ...[evidence.observer, Math.round(check.durationMs), check.stateAfter],
+        check.configurationId,
+        check.revision,
+        evidence.at,
+        evidence.verdict,
+        evidence.reason,
+        evidence.errorName,
+        evidence.requestId,
+        evidence.observer,
+        Math.round(check.durationMs),
+        check.stateAfter,
       ],
     );
   }

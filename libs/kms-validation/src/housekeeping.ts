@@ -58,14 +58,16 @@ export class Housekeeping {
     let after = '';
     for (;;) {
       const batch = await repository.sealedUnderOtherKeys(access.sealingKeyId, after, RESEAL_BATCH);
+      let count = 0;
       for (const { id, sealedCredentials } of batch) {
         const resealed = this.tryReseal(id, sealedCredentials);
-        if (resealed !== null) await repository.reseal(id, sealedCredentials, resealed, access.sealingKeyId);
+        if (resealed === null) continue;
+        if ((await repository.reseal(id, sealedCredentials, resealed, access.sealingKeyId)) === 'resealed') count += 1;
       }
+      if (count > 0) logger.info({ count }, 'credentials were sealed anew under the current sealing key');
       const last = batch.at(-1);
       if (last === undefined || batch.length < RESEAL_BATCH) return;
       after = last.id;
-      logger.info({ count: batch.length }, 'credentials were sealed anew under the current sealing key');
     }
   }
 

@@ -138,8 +138,17 @@ export class KeyConfigurationRepository {
        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
        ON CONFLICT (project_id, provider) DO NOTHING RETURNING id`,
       [
-        ...[id, projectId, provider, ...validityValues(configuration)],
-        ...[mode, json(settings), sealedCredentials, sealingKeyId, json(canary), createdAt, updatedAt],
+        id,
+        projectId,
+        provider,
+        ...validityValues(configuration),
+        mode,
+        json(settings),
+        sealedCredentials,
+        sealingKeyId,
+        json(canary),
+        createdAt,
+        updatedAt,
       ],
     );
     return inserted.length === 1 ? 'written' : 'changed-meanwhile';
@@ -153,8 +162,15 @@ export class KeyConfigurationRepository {
       `UPDATE key_configuration SET ${VALIDITY_ASSIGNMENTS}, settings = $15, sealed_credentials = $16, sealing_key_id = $17, canary = $18, updated_at = $19
        WHERE id = $1 AND revision = $2 AND state = ANY ($3) RETURNING id`,
       [
-        ...[id, expectedRevision, statesBefore(validity.state), ...validityValues(configuration)],
-        ...[json(settings), sealedCredentials, sealingKeyId, json(canary), updatedAt],
+        id,
+        expectedRevision,
+        statesBefore(validity.state),
+        ...validityValues(configuration),
+        json(settings),
+        sealedCredentials,
+        sealingKeyId,
+        json(canary),
+        updatedAt,
       ],
     );
     return updated.length === 1 ? 'written' : this.whyNotWritten(tx, id);

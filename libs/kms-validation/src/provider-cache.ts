@@ -40,6 +40,7 @@ export class ProviderCache {
   }
 
   close(): void {
-    for (const configurationId of [...this.entries.keys()]) this.drop(configurationId);
+    for (const { provider } of this.entries.values()) provider.close();
+    this.entries.clear();
   }
 }

@@ -1,4 +1,4 @@
-import { projectDeleted } from '@atrest/contracts';
+import { projectCreated, projectDeleted } from '@atrest/contracts';
 import { waitFor } from '@atrest/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HISTORY_DAYS } from './housekeeping.js';
@@ -58,6 +58,10 @@ describe('the validity monitor', () => {
     expect(await service.monitor.runDue()).toBe(1);
     expect(await service.monitor.runDue()).toBe(0);
     expect(await stage.history()).toMatchObject([{ verdict: 'usable', state_after: 'VALID', observer: 'replica-1' }]);
+    const series = await stage.metrics.render();
+    expect(series).toContain('atrest_validity_verdicts_total{provider="AWS",verdict="usable",reason="none"} 1');
+    expect(series).toContain('atrest_validity_check_seconds_count{provider="AWS"} 1');
+    expect(series).toContain('atrest_validity_check_lateness_seconds_count 1');
   });
 
   it('two replicas never check the same configuration at the same due time', async () => {
@@ -225,13 +229,28 @@ describe('the validity monitor', () => {
     expect(stage.kms.calls().length - before).toBe(4);
   });
 
-  it('by itself: the loop finds what is due, sleeps, and is woken by a change', async () => {
-    await service.start();
-    const project = await newConfiguredProject(stage, service);
-    stage.clock.advance(MINUTE);
-    service.monitor.wake();
-    await waitFor(async () => (await stage.history()).length === 1, { describe: 'the check that is due' });
-    expect((await statusOf(service, project.projectId)).lastEvidence).toMatchObject({ verdict: 'usable' });
+  it('by itself: projects come in as events, the loop finds what is due, a change wakes it, state and event go out', async () => {
+    const running = await stage.replica('running', { awsEndpoint: stage.kms.url });
+    await running.start();
+    const project = projectState();
+    await stage.send(projectCreated, project);
+    const key = stage.kms.createKey();
+    const { accessKeyId: accessKeyID, secretAccessKey } = stage.kms.createAccessKey();
+    const awsKms = { enabled: true, customerMasterKeyID: key.arn, region: 'US_EAST_1', accessKeyID, secretAccessKey } as const;
+    valueOf(await running.useCases.change(project.id, { awsKms }));
+
+    stage.kms.disableKey(key.keyId);
+    for (const state of ['SUSPECT', 'SUSPECT', 'INVALID']) {
+      const checks = (await stage.history()).length;
+      stage.clock.set(new Date((await statusOf(running, project.id)).nextCheckAt));
+      stage.clock.advance(1_000);
+      running.monitor.wake();
+      await waitFor(async () => (await stage.history()).length > checks, { describe: 'the check that is due' });
+      expect((await statusOf(running, project.id)).state).toBe(state);
+    }
+    await running.messaging.whenCaughtUp();
+    expect(await running.readiness()).toEqual({ ok: true });
+    expect(await stage.eventNames(project.id)).toEqual(['saved', 'invalidated']);
   });
 
   it('history older than three months goes, the rest stays', async () => {

@@ -1,4 +1,5 @@
 // Excluded from the package like every *.contract.ts: for the suites of this library only.
+import { randomUUID } from 'node:crypto';
 import {
   newObjectId,
   projectCreated,
@@ -29,6 +30,7 @@ import type { Outcome, Refusal } from '../refusal.js';
 import { RoutedProvider } from './routed-provider.contract.js';
 
 export const START = new Date('2026-11-23T12:00:00.000Z');
+export const ISSUER = 'https://atrest.example';
 export const MINUTE = 60_000;
 const SEALING_KEYS = SealingKeys.generate('k1');
 
@@ -59,7 +61,8 @@ export class Stage {
   /** Awaited before each unwrap. */
   beforeUnwrap: () => Promise<void> = () => Promise.resolve();
   private readonly services: KmsValidationService[] = [];
-  private readonly transport = new EmbeddedTransport();
+  readonly transport = new EmbeddedTransport();
+  readonly metrics = new Metrics();
   private readonly logger = createLogger({
     service: 'kms-validation',
     level: 'debug',
@@ -88,15 +91,15 @@ export class Stage {
 
   /** Another replica, or the first. It does nothing by itself: `runDue` and requests drive it. */
   async replica(observer = 'replica-1', more: Partial<KmsValidationOptions> = {}): Promise<KmsValidationService> {
-    const metrics = new Metrics();
+    const { metrics } = this;
     const service = await createKmsValidationService(
       { database: { url: this.testDatabase.url, poolSize: 8 }, transport: this.transport, clock: this.clock, logger: this.logger, metrics },
       {
         sealingKeys: SealingKeys.parse(SEALING_KEYS),
-        issuer: 'https://atrest.example',
+        issuer: ISSUER,
         observer,
         policy: { jitter: 0, ...this.options.policy },
-        providerFactory: (access) => this.clientFor(access, metrics),
+        ...(more.awsEndpoint === undefined && { providerFactory: (access) => this.clientFor(access) }),
         // Retries do not wait: the pauses are libs/kms's subject.
         checks: { timeLimitMs: this.options.timeLimitMs ?? 30_000, retries: { sleep: () => Promise.resolve() } },
         ...more,
@@ -107,7 +110,8 @@ export class Stage {
   }
 
   /** A real client on the way that the stage's routes say. */
-  clientFor(access: AwsKeyAccess, metrics = new Metrics()): RoutedProvider {
+  clientFor(access: AwsKeyAccess): RoutedProvider {
+    const { metrics } = this;
     const limiters = new CallLimiters({ clock: this.clock, sleep: () => Promise.resolve(), quotaOf: awsRequestQuotaOf });
     return new RoutedProvider(
       () => JSON.stringify(this.routes.get(access.accessKeyId) ?? { endpoint: this.kms.url, requestTimeoutMs: 5_000 }),
@@ -136,6 +140,22 @@ export class Stage {
     if (!handler || others.length > 0) throw new Error(`${definition.type} has ${others.length + (handler ? 1 : 0)} handlers`);
     const event = { type: definition.type, subject: definition.subjectOf(data), data } as EventEnvelope<Data>;
     for (let delivery = 1; delivery <= 2; delivery += 1) await this.database.transaction((tx) => handler.handle(event, tx));
+  }
+
+  /** Sends an event the way another service's relay does. */
+  send<Data>(definition: EventDefinition<Data>, data: Data): Promise<void> {
+    const envelope: EventEnvelope<Data> = {
+      specversion: '1.0',
+      id: randomUUID(),
+      source: '/atrest/fleet',
+      type: definition.type,
+      subject: definition.subjectOf(data),
+      time: this.clock.now().toISOString(),
+      datacontenttype: 'application/json',
+      correlationid: randomUUID(),
+      data,
+    };
+    return this.transport.send([{ topic: definition.topic.name, envelope }]);
   }
 
   /** Events of this service so far, in their order. */
@@ -198,9 +218,19 @@ export function projectState(change: Partial<ProjectState> = {}): ProjectState {
 /** A cluster as `fleet` tells of it. */
 export function clusterState(projectId: string, change: Partial<ClusterSummary> = {}): ClusterSummary {
   return {
-    ...{ id: newObjectId(), projectId, name: 'orders', clusterType: 'REPLICASET', state: 'IDLE', disabledReason: null },
-    ...{ encryptionAtRestProvider: 'AWS', backupEnabled: false, mongoDBVersion: '8.0', processes: [] },
-    ...{ createdAt: START.toISOString(), deletedAt: null, revision: 1 },
+    id: newObjectId(),
+    projectId,
+    name: 'orders',
+    clusterType: 'REPLICASET',
+    state: 'IDLE',
+    disabledReason: null,
+    encryptionAtRestProvider: 'AWS',
+    backupEnabled: false,
+    mongoDBVersion: '8.0',
+    processes: [],
+    createdAt: START.toISOString(),
+    deletedAt: null,
+    revision: 1,
     ...change,
   };
 }
