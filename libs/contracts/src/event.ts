@@ -9,7 +9,7 @@ import type { Topic } from './topics.js';
 export interface EventEnvelope<Data = unknown> {
   readonly specversion: '1.0';
   readonly id: string;
-  /** `/atrest/<service>` */
+  /** `/atrest/<service>`; of a command whatever its sender calls itself. */
   readonly source: string;
   readonly type: string;
   readonly subject: string;
@@ -27,13 +27,15 @@ export interface EventEnvelope<Data = unknown> {
 export const EventEnvelopeSchema = z.object({
   specversion: z.literal('1.0'),
   id: z.uuid(),
-  source: z.string().startsWith('/atrest/'),
+  // `/atrest/<service>` of what Atrest publishes. Commands come from others, whose names are theirs; whoever writes to a topic can write any.
+  source: z.string().min(1).max(1024),
   type: z.string().regex(/^io\.atrest\.[a-z-]+\.[a-z-]+\.v\d+$/),
-  subject: z.string().min(1),
+  // It is a Kafka key and a column of an index, which refuses what is longer than some 2,700 bytes.
+  subject: z.string().min(1).max(512),
   time: TimestampSchema,
   datacontenttype: z.literal('application/json'),
-  correlationid: z.string().min(1),
-  causationid: z.string().optional(),
+  correlationid: z.string().min(1).max(256),
+  causationid: z.string().max(256).optional(),
   traceparent: z.string().optional(),
   data: z.unknown(),
 });

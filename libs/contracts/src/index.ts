@@ -2,12 +2,16 @@ export { ClientIdSchema, newObjectId, ObjectIdSchema, TimestampSchema, type Obje
 export * from './vocabulary.js';
 export { topics, type Topic } from './topics.js';
 export { defineEvent, EventEnvelopeSchema, type DataOf, type EventDefinition, type EventEnvelope } from './event.js';
+export { commandDefinitions, defineCommand, type CommandDefinition } from './commands/index.js';
+export * from './commands/restore-command.js';
 export { eventDefinitions } from './events/index.js';
 export * from './events/access.js';
 export * from './events/cluster.js';
 export * from './events/key-configuration.js';
 export * from './events/notification.js';
 export * from './events/project.js';
+export * from './events/restore-command.js';
+export * from './public-jwk.js';
 export * from './agent-channel/agent-channel.js';
 export * from './api/encryption-at-rest.js';
 export * from './api/groups.js';

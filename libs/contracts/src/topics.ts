@@ -12,7 +12,7 @@ export interface Topic {
 
 const compacted = (name: string, description: string): Topic => ({ name, partitions: 12, compacted: true, retentionDays: 7, description });
 
-/** Every topic of Atrest. A service publishes only to its own (DESIGN §2). */
+/** Every topic of Atrest. A service publishes only to its own (DESIGN §2); to `restoreCommands` only other teams do. */
 export const topics = {
   projects: compacted('atrest.projects', 'Projects with their members and roles'),
   clusters: compacted('atrest.clusters', 'Clusters, their processes and states'),
@@ -22,4 +22,13 @@ export const topics = {
   ),
   keyConfigurations: compacted('atrest.key-configurations', 'Key configurations and their validity'),
   notifications: compacted('atrest.notifications', 'What was told to whom'),
+  restoreCommands: {
+    name: 'atrest.restore-commands',
+    partitions: 12,
+    // Commands are no state: the latest per key says nothing about the others. After 15 minutes they are not carried out any more.
+    compacted: false,
+    retentionDays: 7,
+    description: 'Commands of other teams that ask for a restore. Each is signed by the service account that it names',
+  },
+  restoreJobs: compacted('atrest.restore-jobs', 'What became of restore commands'),
 } as const satisfies Record<string, Topic>;
