@@ -8,102 +8,113 @@ import { MINUTE, newConfiguredProject, START, Stage, statusOf, type ConfiguredPr
  */
 const DAY_MS = 86_400_000;
 
-interface Outage {
+/** A service whose keys cannot be asked for a day, each for a reason of its own. */
+interface Day {
   readonly stage: Stage;
   readonly service: KmsValidationService;
-  readonly project: ConfiguredProject;
   readonly intervalMs: number;
-  checks: number;
 }
 
-async function prepare(name: string, intervalMs: number): Promise<Outage> {
+async function prepare(name: string, intervalMs: number): Promise<Day> {
   const stage = await Stage.open(name, { policy: { intervalMs } });
-  const service = await stage.replica();
-  return { stage, service, project: await newConfiguredProject(stage, service), intervalMs, checks: 0 };
+  return { stage, service: await stage.replica(), intervalMs };
 }
 
-async function lastADay(outage: Outage): Promise<void> {
-  const { stage, service, intervalMs } = outage;
+async function pass({ stage, service, intervalMs }: Day): Promise<void> {
   while (stage.clock.now().getTime() < START.getTime() + DAY_MS) {
     stage.clock.advance(intervalMs);
-    outage.checks += await service.monitor.runDue();
+    await service.monitor.runDue();
   }
 }
 
-const route = (outage: Outage, change: Partial<Route>): void => {
-  outage.stage.routes.set(outage.project.credentials.accessKeyId, { endpoint: outage.stage.kms.url, requestTimeoutMs: 5_000, ...change });
-};
+function reroute({ stage }: Day, project: ConfiguredProject, change: Partial<Route>): void {
+  stage.routes.set(project.credentials.accessKeyId, { endpoint: stage.kms.url, requestTimeoutMs: 5_000, ...change });
+}
 
-/** What must be true after every one of these days, and after their end. */
-async function expectNothingStopped(outage: Outage, checks: number): Promise<void> {
-  const { stage, service, project } = outage;
-  expect(outage.checks).toBe(checks);
-  expect(await stage.eventNames()).toEqual(['saved', 'became-unreachable']);
-  const { data } = (await stage.events())[1]!;
+/** What must be true after every one of these days. */
+async function expectNothingStopped({ stage, service, intervalMs }: Day, { projectId }: ConfiguredProject, reason: string): Promise<void> {
+  const { id } = await statusOf(service, projectId);
+  const history = (await stage.history()).filter((check) => check.configuration_id === id);
+  expect(history).toHaveLength(DAY_MS / intervalMs);
+  expect(new Set(history.map((check) => `${check.verdict} ${check.reason} ${check.state_after}`))).toEqual(
+    new Set([`transient ${reason} VALID`]),
+  );
+
+  const [saved, unreachable, ...others] = await stage.events(projectId);
+  expect([saved?.name, unreachable?.name, others]).toEqual(['saved', 'became-unreachable', []]);
+  const { data } = unreachable!;
   expect(data).toMatchObject({ state: 'VALID', lastProvenAt: START.toISOString(), evidence: [{ verdict: 'transient' }] });
-  const announcedAfter = Date.parse(data.evidence[0]!.at) - Date.parse(data.unreachableSince!);
-  expect(announcedAfter).toBe(5 * MINUTE);
-  const history = await stage.history();
-  expect(history).toHaveLength(checks);
-  expect(new Set(history.map((check) => `${check.verdict} ${check.state_after}`))).toEqual(new Set(['transient VALID']));
+  expect(Date.parse(data.evidence[0]!.at) - Date.parse(data.unreachableSince!)).toBe(5 * MINUTE);
+}
 
-  stage.kms.clearFaults();
-  stage.routes.clear();
-  await stage.tick(service);
-  expect(await statusOf(service, project.projectId)).toMatchObject({
-    state: 'VALID',
-    unreachableSince: null,
-    lastEvidence: { verdict: 'usable' },
-  });
-  expect(await stage.eventNames()).toEqual(['saved', 'became-unreachable', 'became-reachable']);
+/** The day after: one answer, and one event that says so. */
+async function expectReachable({ stage, service }: Day, { projectId }: ConfiguredProject): Promise<void> {
+  expect(await service.useCases.check(projectId)).toMatchObject({ kind: 'done', value: { verdict: 'usable' } });
+  expect(await statusOf(service, projectId)).toMatchObject({ state: 'VALID', unreachableSince: null });
+  expect(await stage.eventNames(projectId)).toEqual(['saved', 'became-unreachable', 'became-reachable']);
 }
 
 describe('24 simulated hours without an answer stop nothing', () => {
-  let throttled: Outage;
-  let broken: Outage;
-  let unresolved: Outage;
-  let hanging: Outage;
+  let minutes: Day;
+  let throttled: ConfiguredProject;
+  let broken: ConfiguredProject;
+  let unresolved: ConfiguredProject;
+  /** Each request that hangs costs real time, so its day has fewer checks. */
+  let fives: Day;
+  let hanging: ConfiguredProject;
 
   beforeAll(async () => {
-    [throttled, broken, unresolved, hanging] = await Promise.all([
-      prepare('throttled', MINUTE),
-      prepare('broken', MINUTE),
-      prepare('unresolved', MINUTE),
-      // Each hanging request costs real time, so this day has fewer checks.
-      prepare('hanging', 5 * MINUTE),
-    ]);
-    throttled.stage.kms.inject({ kind: 'throttle' });
-    broken.stage.kms.inject({ kind: 'error', status: 503, operations: ['Decrypt'] });
+    [minutes, fives] = await Promise.all([prepare('outages', MINUTE), prepare('hanging', 5 * MINUTE)]);
+    throttled = await newConfiguredProject(minutes.stage, minutes.service);
+    broken = await newConfiguredProject(minutes.stage, minutes.service);
+    unresolved = await newConfiguredProject(minutes.stage, minutes.service);
+    hanging = await newConfiguredProject(fives.stage, fives.service);
+    minutes.stage.kms.inject({ kind: 'throttle', keyId: throttled.keyId });
+    minutes.stage.kms.inject({ kind: 'error', status: 503, keyId: broken.keyId });
     // A label of more than 63 letters is no name: the resolver answers ENOTFOUND by itself, on every machine.
-    route(unresolved, { endpoint: `http://kms.${'x'.repeat(64)}.invalid` });
-    hanging.stage.kms.inject({ kind: 'hang' });
-    route(hanging, { requestTimeoutMs: 20 });
-    await Promise.all([throttled, broken, unresolved, hanging].map(lastADay));
-    // Four times what it takes on a shared machine with two cores; it only ends what hangs.
+    reroute(minutes, unresolved, { endpoint: `http://kms.${'x'.repeat(64)}.invalid` });
+    fives.stage.kms.inject({ kind: 'hang' });
+    reroute(fives, hanging, { requestTimeoutMs: 20 });
+    await Promise.all([pass(minutes), pass(fives)]);
+    // Several times what it takes on a shared machine with two cores; it only ends what hangs.
   }, 240_000);
-  afterAll(() => Promise.all([throttled, broken, unresolved, hanging].map(({ stage }) => stage.close())));
+  afterAll(() => Promise.all([minutes, fives].map((day) => day?.stage.close())));
+
+  const endFaults = (): void => {
+    for (const { stage } of [minutes, fives]) {
+      stage.kms.clearFaults();
+      stage.routes.clear();
+    }
+  };
 
   it('F08 throttled for hours', async () => {
-    expect(throttled.stage.kms.calls({ outcome: 'ThrottlingException' }).length).toBe(3 * 1_440);
-    await expectNothingStopped(throttled, 1_440);
+    await expectNothingStopped(minutes, throttled, 'THROTTLED');
+    // Each check tried three times.
+    expect(minutes.stage.kms.calls({ outcome: 'ThrottlingException' })).toHaveLength(3 * 1_440);
+    endFaults();
+    await expectReachable(minutes, throttled);
   });
 
   it('F09 5xx for hours', async () => {
-    expect(broken.stage.kms.calls({ outcome: 'fault:error' }).length).toBe(3 * 1_440);
-    await expectNothingStopped(broken, 1_440);
+    await expectNothingStopped(minutes, broken, 'PROVIDER_ERROR');
+    expect(minutes.stage.kms.calls({ outcome: 'fault:error' })).toHaveLength(3 * 1_440);
+    endFaults();
+    await expectReachable(minutes, broken);
   });
 
   it('F10 DNS failure', async () => {
-    expect((await statusOf(unresolved.service, unresolved.project.projectId)).lastEvidence).toMatchObject({ reason: 'NETWORK' });
+    await expectNothingStopped(minutes, unresolved, 'NETWORK');
     // Only the proof when the settings were saved came through.
-    expect(unresolved.stage.kms.calls()).toHaveLength(2);
-    await expectNothingStopped(unresolved, 1_440);
+    expect(minutes.stage.kms.calls({ accessKeyId: unresolved.credentials.accessKeyId, outcome: 'ok' })).toHaveLength(2);
+    endFaults();
+    await expectReachable(minutes, unresolved);
   });
 
   it('F12 the KMS reads every request and never answers', async () => {
+    await expectNothingStopped(fives, hanging, 'TIMEOUT');
     // On a busy machine a request may time out before it was read; nearly all are.
-    expect(hanging.stage.kms.calls({ outcome: 'fault:hang' }).length).toBeGreaterThan(2 * 288);
-    expect((await statusOf(hanging.service, hanging.project.projectId)).lastEvidence).toMatchObject({ reason: 'TIMEOUT' });
-    await expectNothingStopped(hanging, 288);
+    expect(fives.stage.kms.calls({ outcome: 'fault:hang' }).length).toBeGreaterThan(2 * 288);
+    endFaults();
+    await expectReachable(fives, hanging);
   });
 });
