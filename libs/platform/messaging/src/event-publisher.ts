@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { EventDefinition, EventEnvelope } from '@atrest/contracts';
 import { currentCorrelation } from '@atrest/platform-logging';
-import { rows, signalAfterCommit, type Transaction } from '@atrest/platform-persistence';
+import { rows, signalAfterCommit, type Statement, type Transaction } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
 import { InvalidEventError } from './errors.js';
 import { newEventId } from './event-id.js';
@@ -9,6 +9,11 @@ import { problemsOf } from './judge.js';
 
 /** Listened to by the relay. */
 export const OUTBOX_CHANNEL = 'outbox';
+
+const INSERT: Statement = {
+  name: 'outbox-insert',
+  text: 'INSERT INTO outbox (event_id, topic, subject, envelope) VALUES ($1, $2, $3, $4)',
+};
 
 /** Writes events into the outbox of its service. The only way for an event to leave a service. */
 export class EventPublisher {
@@ -42,12 +47,7 @@ export class EventPublisher {
       ...(correlation?.causationId === undefined ? {} : { causationid: correlation.causationId }),
       data: parsed.data,
     };
-    await rows(tx, 'INSERT INTO outbox (event_id, topic, subject, envelope) VALUES ($1, $2, $3, $4)', [
-      envelope.id,
-      definition.topic.name,
-      envelope.subject,
-      JSON.stringify(envelope),
-    ]);
+    await rows(tx, INSERT, [envelope.id, definition.topic.name, envelope.subject, JSON.stringify(envelope)]);
     signalAfterCommit(tx, OUTBOX_CHANNEL);
     return envelope;
   }

@@ -1,34 +1,25 @@
-import { redactText, runWithCorrelation, type Logger } from '@atrest/platform-logging';
-import type { ServiceDatabase } from '@atrest/platform-persistence';
-import { BackgroundLoop, type Clock } from '@atrest/platform-time';
-import { afterFailure, beforeAttempt, type NextStep } from './attempts.js';
-import { HandlerTimeoutError } from './errors.js';
-import type { EventHandler } from './event-handler.js';
+import type { Logger } from '@atrest/platform-logging';
+import { BackgroundLoop } from '@atrest/platform-time';
+import type { AttemptRunner } from './attempt-runner.js';
 import type { ClaimedEvent, Inbox } from './inbox.js';
-import { judge, type ParkReason, type Routes } from './judge.js';
-import type { MessagingMetrics } from './messaging-metrics.js';
-import type { RetryOptions } from './messaging-options.js';
 
-/** Events of one subject in a row, before the other subjects get their turn. */
-const RUN_LENGTH = 50;
+/** Events handled in one lane before the other subjects get their turn. */
+const RUN_LENGTH = 100;
 
 export interface InboxWorkerOptions {
   readonly service: string;
-  readonly database: ServiceDatabase;
   readonly inbox: Inbox;
-  readonly routes: Routes;
-  readonly retry: RetryOptions;
+  readonly attempts: AttemptRunner;
+  /** Transactions at the same time. */
   readonly concurrency: number;
   readonly pollIntervalMs: number;
-  readonly handlerTimeoutMs: number;
-  readonly clock: Clock;
   readonly logger: Logger;
-  readonly metrics: MessagingMetrics;
 }
 
 /**
- * Handles the inbox: different subjects at the same time, the events of one subject one after another. An event whose attempt took the
- * process with it is tried again while nothing else is, so that a crash is blamed on nobody who merely stood by.
+ * Decides who handles what when: different subjects at the same time, in lanes; the events of one subject one after another. When more
+ * waits than there are lanes, a lane takes several events and handles them in one transaction. An event whose attempt took the process with
+ * it is tried again while nothing else is, so that a crash is blamed on nobody who merely stood by.
  */
 export class InboxWorker {
   readonly #o: InboxWorkerOptions;
@@ -38,7 +29,7 @@ export class InboxWorker {
   readonly #taken = new Set<number>();
   readonly #lanes = new Set<Promise<void>>();
   readonly #busy = new Set<string>();
-  /** Busy subjects that got new events, which only a look after the present attempt can find. */
+  /** Busy subjects that have more, which nobody can take before the lane is done with them. */
   readonly #renewed = new Set<string>();
   readonly #timers = new Set<NodeJS.Timeout>();
   #alone = false;
@@ -76,13 +67,13 @@ export class InboxWorker {
   }
 
   async #refill(): Promise<void | 'again'> {
-    const { concurrency, inbox } = this.#o;
+    const { concurrency, inbox, attempts } = this.#o;
     // A claim costs a round trip, so it is made for many at once: when the queue has run low, not for every free lane.
     if (this.#queue.length > concurrency / 2) {
       this.#moreWaits = true;
       return undefined;
     }
-    const limit = concurrency * 4;
+    const limit = concurrency * Math.max(4, attempts.together);
     const claimed = await inbox.claim(this.#cursor, limit);
     const wrapped = claimed.length < limit && this.#cursor !== '';
     // Subjects take turns: the next claim begins where this one ended.
@@ -103,17 +94,21 @@ export class InboxWorker {
 
   #pump(): void {
     while (!this.#stopping && !this.#alone && this.#lanes.size < this.#o.concurrency) {
-      const event = this.#queue[0];
-      if (event === undefined) break;
-      if (event.suspect && this.#lanes.size > 0) break;
-      this.#queue.shift();
-      this.#alone = event.suspect;
-      this.#busy.add(event.subject);
-      const lane: Promise<void> = this.#lane(event).finally(() => {
+      const batch = this.#takeBatch();
+      const [first] = batch;
+      if (first === undefined) break;
+      this.#alone = first.suspect;
+      const subjects = batch.map((event) => event.subject);
+      for (const subject of subjects) this.#busy.add(subject);
+      const lane: Promise<void> = this.#lane(batch).finally(() => {
         this.#lanes.delete(lane);
-        this.#busy.delete(event.subject);
-        if (event.suspect) this.#alone = false;
-        if (this.#renewed.delete(event.subject)) this.#loop.wake();
+        if (first.suspect) this.#alone = false;
+        let renewed = false;
+        for (const subject of subjects) {
+          this.#busy.delete(subject);
+          if (this.#renewed.delete(subject)) renewed = true;
+        }
+        if (renewed) this.#loop.wake();
         this.#pump();
       });
       this.#lanes.add(lane);
@@ -121,112 +116,68 @@ export class InboxWorker {
     if (this.#moreWaits && this.#queue.length <= this.#o.concurrency / 2) this.#loop.wake();
   }
 
-  /** Handles the event and those of its subject that follow. Never rejects. */
-  async #lane(first: ClaimedEvent): Promise<void> {
-    let current: ClaimedEvent | undefined = first;
-    for (let count = 1; current !== undefined; count += 1) {
-      const event: ClaimedEvent = current;
-      this.#taken.add(event.position);
+  #takeBatch(): ClaimedEvent[] {
+    const [first] = this.#queue;
+    if (first === undefined || (first.suspect && this.#lanes.size > 0)) return [];
+    const share = Math.ceil(this.#queue.length / (this.#o.concurrency - this.#lanes.size));
+    const size = isFresh(first) ? Math.min(this.#o.attempts.together, share) : 1;
+    let count = 1;
+    while (count < size && isFresh(this.#queue[count])) count += 1;
+    return this.#queue.splice(0, count);
+  }
+
+  /** Handles these events and those of their subjects that follow. Never rejects. */
+  async #lane(first: readonly ClaimedEvent[]): Promise<void> {
+    let batch = first;
+    for (let handled = 0; batch.length > 0; handled += batch.length) {
+      for (const event of batch) this.#taken.add(event.position);
+      const current = batch;
       try {
         if (this.#stopping) {
-          await this.#release([event]);
+          await this.#release(current);
           return;
         }
-        const andNext = !event.suspect && count < RUN_LENGTH;
-        if (!andNext) this.#renewed.add(event.subject);
-        current = await this.#handle(event, andNext);
+        const last = handled + current.length >= RUN_LENGTH || current[0]?.suspect === true;
+        if (last) for (const event of current) this.#renewed.add(event.subject);
+        batch = await this.#handle(current, last);
       } catch (error) {
-        // The database is away. The claim runs out and the event is taken up again, by whoever is there.
-        this.#o.logger.warn({ err: error, eventId: event.eventId }, 'an attempt could not be recorded');
+        // The database is away. The claims run out and the events are taken up again, by whoever is there.
+        this.#o.logger.warn({ err: error, events: current.length }, 'attempts could not be recorded');
         return;
       } finally {
-        this.#taken.delete(event.position);
+        for (const event of current) this.#taken.delete(event.position);
       }
     }
   }
 
-  async #handle(claimed: ClaimedEvent, andNext: boolean): Promise<ClaimedEvent | undefined> {
-    const { inbox, routes, retry } = this.#o;
-    let { started } = claimed;
-    if (claimed.suspect) {
-      const counted = await inbox.startSuspect(claimed.position);
-      if (counted === 'elsewhere') return undefined;
-      started = counted;
+  /** Returns the claimed events that follow. */
+  async #handle(batch: readonly ClaimedEvent[], last: boolean): Promise<readonly ClaimedEvent[]> {
+    const { attempts } = this.#o;
+    const subjects = new Set(batch.map((event) => event.subject)).size;
+    const following = last ? 0 : Math.max(1, Math.floor(attempts.together / subjects));
+    if (batch.length > 1 && batch.every(isFresh)) {
+      const next = await attempts.attemptTogether(batch, following);
+      if (next !== undefined) return next;
     }
-    const verdict = judge(claimed.envelope, claimed.topic, routes);
-    if (verdict.kind === 'ignore') {
-      await inbox.ignore(claimed.position);
-      this.#renewed.add(claimed.subject);
-      return undefined;
-    }
-    if (verdict.kind === 'park') {
-      await this.#park(claimed, { ...verdict, handler: null, attempts: started });
-      return undefined;
-    }
-    const step = beforeAttempt({ started, failed: claimed.failed }, retry);
-    if (step.kind === 'park') {
-      await this.#park(claimed, { ...step, handler: verdict.handler.name, attempts: started - 1 });
-      return undefined;
-    }
-    return this.#attempt({ ...claimed, started }, verdict.handler, verdict.event, andNext);
+    return this.#handleSingly(batch, batch.length === 1 ? following : 0);
   }
 
-  async #attempt(
-    claimed: ClaimedEvent,
-    handler: EventHandler,
-    event: ClaimedEvent['envelope'],
-    andNext: boolean,
-  ): Promise<ClaimedEvent | undefined> {
-    const { database, inbox, metrics, service, handlerTimeoutMs, clock } = this.#o;
-    const begin = performance.now();
-    try {
-      const { outcome, next } = await database.transaction(async (tx) => {
-        const begun = await inbox.begin(tx, claimed.position, andNext);
-        if (begun.outcome === 'elsewhere') return begun;
-        await runWithCorrelation({ correlationId: event.correlationid, causationId: event.id }, () =>
-          within(handlerTimeoutMs, handler.name, () => handler.handle(event, tx)),
-        );
-        return begun;
-      });
-      if (outcome === 'elsewhere') {
-        this.#o.logger.debug({ eventId: event.id }, 'another replica handles this event');
-        return undefined;
+  async #handleSingly(batch: readonly ClaimedEvent[], following: number): Promise<readonly ClaimedEvent[]> {
+    const waiting = new Set<string>();
+    let next: readonly ClaimedEvent[] = [];
+    for (const event of batch) {
+      if (waiting.has(event.subject) || this.#stopping) {
+        await this.#release([event]);
+        continue;
       }
-      metrics.handled.inc({ service, handler: handler.name });
-      metrics.deliverySeconds.observe({ service }, Math.max(0, (clock.now().getTime() - Date.parse(event.time)) / 1000));
-      return next;
-    } catch (error) {
-      await this.#failed(claimed, handler, error);
-      return undefined;
-    } finally {
-      metrics.handlerSeconds.observe({ service, handler: handler.name }, (performance.now() - begin) / 1000);
+      const result = await this.#o.attempts.attempt(event, following);
+      if (result.kind === 'over') next = result.next;
+      else waiting.add(event.subject);
+      if (result.kind === 'waits') this.#wakeIn(result.waitMs);
+      // Who was handled without a look at what follows is looked at again.
+      if (next.length === 0) this.#renewed.add(event.subject);
     }
-  }
-
-  async #failed(claimed: ClaimedEvent, handler: EventHandler, error: unknown): Promise<void> {
-    const { inbox, retry, logger, metrics, service } = this.#o;
-    const detail = redactText(error instanceof Error ? `${error.name}: ${error.message}` : String(error)).slice(0, 2_000);
-    const step: NextStep = afterFailure(claimed, detail, retry);
-    const context = { eventId: claimed.eventId, type: claimed.envelope.type, subject: claimed.subject, handler: handler.name };
-    if (step.kind === 'park') {
-      logger.error({ ...context, err: error, attempts: claimed.started }, 'an event handler failed for good');
-      await this.#park(claimed, { ...step, handler: handler.name, attempts: claimed.started });
-    } else if (step.kind === 'retry') {
-      logger.warn({ ...context, err: error, attempt: claimed.started, waitMs: step.waitMs }, 'an event handler failed; trying again');
-      metrics.retried.inc({ service, handler: handler.name });
-      await inbox.retryLater(claimed.position, step.waitMs);
-      this.#wakeIn(step.waitMs);
-    }
-  }
-
-  async #park(claimed: ClaimedEvent, why: { reason: ParkReason; detail: string; handler: string | null; attempts: number }): Promise<void> {
-    const { inbox, logger, metrics, service } = this.#o;
-    const outcome = await inbox.park(claimed, why);
-    // What waited behind it goes on.
-    this.#renewed.add(claimed.subject);
-    if (outcome === 'elsewhere') return;
-    metrics.parked.inc({ service, reason: why.reason });
-    logger.error({ eventId: claimed.eventId, type: claimed.envelope.type, subject: claimed.subject, ...why }, 'an event was parked');
+    return next;
   }
 
   #wakeIn(waitMs: number): void {
@@ -247,14 +198,6 @@ export class InboxWorker {
   }
 }
 
-async function within(limitMs: number, name: string, work: () => Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new HandlerTimeoutError(name, limitMs)), limitMs);
-  });
-  try {
-    await Promise.race([work(), limit]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
+/** Never attempted before, so nothing speaks against handling it together with others. */
+const isFresh = (event: ClaimedEvent | undefined): boolean =>
+  event !== undefined && !event.suspect && event.started === 1 && event.failed === 0;

@@ -1,4 +1,4 @@
-export { defineHandler, type EventHandler } from './event-handler.js';
+export { defineHandler, Refusal, type EventHandler } from './event-handler.js';
 export { EventPublisher } from './event-publisher.js';
 export type { EventTransport, OutgoingEvent, ReceivedEvent, Subscription } from './event-transport.js';
 export { EmbeddedTransport } from './embedded-transport.js';

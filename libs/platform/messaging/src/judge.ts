@@ -2,7 +2,7 @@ import { EventEnvelopeSchema, type EventDefinition, type EventEnvelope } from '@
 import type { EventHandler } from './event-handler.js';
 
 /** Why an event was parked. */
-export const PARK_REASONS = ['INVALID_ENVELOPE', 'UNKNOWN_TYPE', 'INVALID_DATA', 'HANDLER_FAILED', 'PROCESS_ENDED'] as const;
+export const PARK_REASONS = ['INVALID_ENVELOPE', 'UNKNOWN_TYPE', 'INVALID_DATA', 'REFUSED', 'HANDLER_FAILED', 'PROCESS_ENDED'] as const;
 export type ParkReason = (typeof PARK_REASONS)[number];
 
 /** What is to be done with an event. */
@@ -15,6 +15,8 @@ export type Verdict =
 export interface Routes {
   /** By event type. */
   readonly handlers: ReadonlyMap<string, EventHandler>;
+  /** By topic: who gets what no handler is for. */
+  readonly fallbacks?: ReadonlyMap<string, EventHandler>;
   /** Types that the service skips on purpose. */
   readonly ignores: ReadonlySet<string>;
 }
@@ -38,12 +40,16 @@ export function readEnvelope(value: unknown): { readonly envelope: EventEnvelope
 /** Pure: the same event and the same routes give the same verdict. */
 export function judge(envelope: EventEnvelope, topic: string, routes: Routes): Verdict {
   if (routes.ignores.has(envelope.type)) return { kind: 'ignore' };
-  const handler = routes.handlers.get(envelope.type);
-  if (handler === undefined) return { kind: 'park', reason: 'UNKNOWN_TYPE', detail: `no handler for ${envelope.type}` };
-  const definition: EventDefinition = handler.definition;
-  if (definition.topic.name !== topic) {
-    return { kind: 'park', reason: 'UNKNOWN_TYPE', detail: `${envelope.type} belongs to ${definition.topic.name}, not to ${topic}` };
+  const known = routes.handlers.get(envelope.type);
+  const fits = known?.definition.topic.name === topic;
+  const handler = fits ? known : routes.fallbacks?.get(topic);
+  if (handler === undefined) {
+    const detail = known
+      ? `${envelope.type} belongs to ${known.definition.topic.name}, not to ${topic}`
+      : `no handler for ${envelope.type}`;
+    return { kind: 'park', reason: 'UNKNOWN_TYPE', detail };
   }
+  const definition: EventDefinition = handler.definition;
   const parsed = definition.schema.safeParse(envelope.data);
   if (!parsed.success) return { kind: 'park', reason: 'INVALID_DATA', detail: problemsOf(parsed.error).join('; ') };
   return { kind: 'handle', handler, event: { ...envelope, data: parsed.data } };

@@ -5,7 +5,15 @@ import { SimulatedClock } from '@atrest/platform-time';
 import { processEnd, sourceProcess, testDatabase, waitFor, type TestDatabase } from '@atrest/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Inbox } from './inbox.js';
-import { defineHandler, EmbeddedTransport, EventPublisher, InvalidEventError, type EventTransport } from './index.js';
+import {
+  defineHandler,
+  EmbeddedTransport,
+  EventPublisher,
+  InvalidEventError,
+  Refusal,
+  type EventHandler,
+  type EventTransport,
+} from './index.js';
 import {
   effectHandler,
   openSampleService,
@@ -175,6 +183,29 @@ describe('the inbox', () => {
     expect(await consumer.database.query('SELECT status, started, failed, envelope FROM inbox')).toEqual([
       { status: 'finished', started: 3, failed: 2, envelope: null },
     ]);
+  });
+
+  test('an event that its handler refuses is parked together with what the handler wrote, and can be replayed', async () => {
+    const refused = defineHandler<Sample>(changed, 'refuse', async (event, tx) => {
+      await writeEffect(tx, event.data, event.id, 'refusing');
+      return event.data.revision === 1 ? new Refusal('not the first one') : undefined;
+    });
+    const service = await open({ service: 'one', handlers: [refused as EventHandler] });
+    await service.publish(changed, { id: 'a', revision: 1 }, { id: 'a', revision: 2 });
+    await service.messaging.whenCaughtUp();
+
+    expect(revisionsOf(await service.effects(), 'a')).toEqual([1, 2]);
+    const parked = { reason: 'REFUSED', detail: 'not the first one', handler: 'refuse', attempts: 1, subject: 'a', replayedAt: null };
+    const [letter, ...others] = await service.messaging.deadLetters.list();
+    expect(letter).toMatchObject(parked);
+    expect(others).toEqual([]);
+    expect((await service.messaging.deadLetters.show(letter!.id))?.envelope).toMatchObject({ data: { id: 'a', revision: 1 } });
+    expect(await service.metrics.render()).toContain('atrest_inbox_parked_total{service="one",reason="REFUSED"} 1');
+
+    expect(await service.messaging.deadLetters.replay(letter!.id)).toBe('replayed');
+    await service.messaging.whenCaughtUp();
+    expect(revisionsOf(await service.effects(), 'a')).toEqual([1, 2, 1]);
+    expect(await service.messaging.deadLetters.list()).toMatchObject([parked]);
   });
 
   test('a handler works for the correlation of its event, and what it publishes is caused by it', async () => {

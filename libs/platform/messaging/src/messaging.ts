@@ -1,5 +1,6 @@
 import type { Logger } from '@atrest/platform-logging';
 import type { ServiceDatabase } from '@atrest/platform-persistence';
+import { AttemptRunner } from './attempt-runner.js';
 import { DeadLetters } from './dead-letters.js';
 import type { EventTransport, ReceivedEvent } from './event-transport.js';
 import { Housekeeping } from './housekeeping.js';
@@ -41,15 +42,14 @@ export class Messaging {
     this.#inbox = new Inbox(o.database, o.claimMs ?? 5_000);
     const shared = { service: o.service, database: o.database, logger: this.#logger, metrics: this.#metrics, clock: o.clock };
     const pollIntervalMs = o.pollIntervalMs ?? 1_000;
-    this.#worker = new InboxWorker({
+    const attempts = new AttemptRunner({
       ...shared,
       inbox: this.#inbox,
       routes: this.#wiring,
       retry: { baseMs: 100, maxMs: 30_000, attempts: 8, ...o.retry },
-      concurrency: o.concurrency ?? 8,
-      pollIntervalMs,
       handlerTimeoutMs: o.handlerTimeoutMs ?? 45_000,
     });
+    this.#worker = new InboxWorker({ ...shared, inbox: this.#inbox, attempts, concurrency: o.concurrency ?? 8, pollIntervalMs });
     this.#relay = new OutboxRelay({ ...shared, transport: o.transport, pollIntervalMs });
     this.#housekeeping = new Housekeeping({
       ...shared,

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { EventEnvelopeSchema, type EventEnvelope } from '@atrest/contracts';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { afterFailure, beforeAttempt } from './attempts.js';
 import { newEventId } from './event-id.js';
-import { defineHandler, WiringError } from './index.js';
+import { defineHandler, WiringError, type EventHandler } from './index.js';
 import { judge, readEnvelope } from './judge.js';
 import { sampleEvent, sampleTopic } from './sample-service.contract.js';
 import { wire } from './wiring.js';
@@ -13,6 +14,7 @@ const changed = sampleEvent(topic);
 const renamed = sampleEvent(topic, 'renamed');
 const elsewhere = sampleEvent(sampleTopic('test.elsewhere'), 'moved');
 const handlerOf = (definition = changed, name = 'handler') => defineHandler(definition, name, async () => undefined);
+const catchAll = (definition: typeof changed) => defineHandler(definition, 'catch-all', async () => undefined, { alsoUnknownTypes: true });
 
 describe('wiring', () => {
   test('each consumed type has exactly one handler, and what is ignored is received', () => {
@@ -27,6 +29,7 @@ describe('wiring', () => {
     ['not consumed', () => wire('s', [], [handlerOf()], [])],
     ['consumed twice', () => wire('s', [changed, changed], [handlerOf()], [])],
     ['both consumed and ignored', () => wire('s', [changed], [handlerOf()], [changed])],
+    ['unknown types of test.samples have two handlers', () => wire('s', [changed, renamed], [catchAll(changed), catchAll(renamed)], [])],
     ['nothing of test.elsewhere is consumed', () => wire('s', [changed], [handlerOf()], [elsewhere])],
   ])('refuses: %s', (problem, attempt) => {
     expect(attempt).toThrow(WiringError);
@@ -62,6 +65,16 @@ describe('judging an event', () => {
     ['invalid', { data: { id: '', revision: 'x' } }, topic.name, { kind: 'park', reason: 'INVALID_DATA' }],
   ])('%s', (_name, change, on, verdict) => {
     expect(judge({ ...envelope, ...change }, on, routes)).toMatchObject(verdict);
+  });
+
+  test('a handler for unknown types gets those of its topic, and of no other', () => {
+    const answering = { ...catchAll(changed), definition: { ...changed, schema: z.unknown() } } as EventHandler;
+    const catching = wire('service', [changed], [answering], [renamed]);
+    const unknown = { ...envelope, type: elsewhere.type, data: 'anything' };
+    expect(judge(unknown, topic.name, catching)).toEqual({ kind: 'handle', handler: answering, event: unknown });
+    expect(judge({ ...envelope, type: renamed.type }, topic.name, catching)).toEqual({ kind: 'ignore' });
+    expect(judge(unknown, 'test.elsewhere', catching)).toMatchObject({ kind: 'park', reason: 'UNKNOWN_TYPE' });
+    expect(judge(envelope, 'test.elsewhere', catching)).toMatchObject({ kind: 'park', reason: 'UNKNOWN_TYPE' });
   });
 
   test('whatever arrives is an envelope or has problems; reading it never throws', () => {

@@ -23,12 +23,16 @@ export function wire(
     consumed.add(type);
   }
   const byType = new Map<string, EventHandler>();
+  const fallbacks = new Map<string, EventHandler>();
   for (const handler of handlers) {
-    const { type } = handler.definition;
+    const { type, topic } = handler.definition;
     const other = byType.get(type);
     if (other !== undefined) problems.push(`${type} has two handlers, ${other.name} and ${handler.name}`);
     if (!consumed.has(type)) problems.push(`handler ${handler.name} is for ${type}, which is not consumed`);
     byType.set(type, handler);
+    if (handler.alsoUnknownTypes !== true) continue;
+    if (fallbacks.has(topic.name)) problems.push(`unknown types of ${topic.name} have two handlers`);
+    fallbacks.set(topic.name, handler);
   }
   for (const type of consumed) if (!byType.has(type)) problems.push(`${type} has no handler`);
   for (const { type, topic } of ignores) {
@@ -36,5 +40,5 @@ export function wire(
     if (!topics.has(topic.name)) problems.push(`${type} is ignored, but nothing of ${topic.name} is consumed`);
   }
   if (problems.length > 0) throw new WiringError(service, problems);
-  return { handlers: byType, ignores: new Set(ignores.map((definition) => definition.type)), topics: [...topics] };
+  return { handlers: byType, fallbacks, ignores: new Set(ignores.map((definition) => definition.type)), topics: [...topics] };
 }

@@ -1,5 +1,5 @@
 export { ServiceDatabase, type ServiceDatabaseOptions } from './service-database.js';
-export { notify, rows, signalAfterCommit, type Transaction } from './transaction.js';
+export { notify, rows, signalAfterCommit, type Sql, type Statement, type Transaction } from './transaction.js';
 export { DatabaseSession } from './session.js';
 export { awaitProjection } from './await-projection.js';
 export {

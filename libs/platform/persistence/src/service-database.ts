@@ -9,7 +9,7 @@ import { databaseErrorCode, isRetryableTransactionError, TransactionEndedError }
 import { NotificationListener } from './notification-listener.js';
 import { openDataSource } from './open-data-source.js';
 import { DatabaseSession } from './session.js';
-import { openTransactionContext, type Transaction } from './transaction.js';
+import { openTransactionContext, queryOf, type Sql, type Transaction } from './transaction.js';
 
 export interface ServiceDatabaseOptions {
   /** Names the schema (`-` becomes `_`). */
@@ -43,6 +43,7 @@ export class ServiceDatabase {
   readonly service: string;
   readonly schema: string;
   readonly #dataSource: DataSource;
+  readonly #pool: pg.Pool;
   readonly #connection: pg.ClientConfig;
   readonly #listener: NotificationListener;
   readonly #logger: Logger;
@@ -55,6 +56,8 @@ export class ServiceDatabase {
     this.service = o.service;
     this.schema = schemaOf(o.service);
     this.#dataSource = dataSource;
+    // TypeORM's own pool: one limit for all connections of the service.
+    this.#pool = (dataSource.driver as unknown as { readonly master: pg.Pool }).master;
     this.#connection = connection;
     this.#logger = o.logger;
     this.#listener = new NotificationListener({ open: () => this.session(), schema: this.schema, logger: o.logger });
@@ -104,16 +107,9 @@ export class ServiceDatabase {
   }
 
   /** One statement in a transaction of its own. Rows also for UPDATE and DELETE with RETURNING. */
-  async query<Row = Record<string, unknown>>(sql: string, parameters: readonly unknown[] = []): Promise<Row[]> {
-    const runner = this.#dataSource.createQueryRunner();
-    try {
-      const result = await runner.query(sql, [...parameters], true);
-      return result.records as Row[];
-    } catch (error) {
-      throw withoutParameters(error);
-    } finally {
-      await runner.release();
-    }
+  async query<Row = Record<string, unknown>>(sql: Sql, parameters: readonly unknown[] = []): Promise<Row[]> {
+    const result = await this.#pool.query(queryOf(sql, parameters));
+    return result.rows as Row[];
   }
 
   /** A connection of its own, for advisory locks. Its owner closes it. */
@@ -163,18 +159,19 @@ export class ServiceDatabase {
   async #transactionOnce<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     const runner = this.#dataSource.createQueryRunner();
     try {
+      const client = (await runner.connect()) as pg.PoolClient;
       await runner.startTransaction();
-      const context = openTransactionContext(runner.manager);
-      const end = guardEnd(runner);
+      const context = openTransactionContext(runner.manager, client);
+      guardEnd(runner, context);
       let result: T;
       try {
         result = await work(runner.manager as Transaction);
       } catch (error) {
-        end();
+        context.ended = true;
         await this.#rollback(runner);
         throw error;
       }
-      end();
+      context.ended = true;
       try {
         await runner.commitTransaction();
       } catch (error) {
@@ -230,16 +227,12 @@ export class ServiceDatabase {
  * After the work of a transaction ended, a statement that it forgot to await would queue behind COMMIT or ROLLBACK and then run outside of
  * any transaction. It fails instead.
  */
-function guardEnd(runner: QueryRunner): () => void {
-  let ended = false;
+function guardEnd(runner: QueryRunner, context: { readonly ended: boolean }): void {
   const query = runner.query.bind(runner) as (sql: string, parameters?: unknown[], structured?: boolean) => Promise<unknown>;
   runner.query = ((sql: string, parameters?: unknown[], structured?: boolean) =>
-    ended && sql !== 'COMMIT' && sql !== 'ROLLBACK'
+    context.ended && sql !== 'COMMIT' && sql !== 'ROLLBACK'
       ? Promise.reject(new TransactionEndedError())
       : query(sql, parameters, structured)) as QueryRunner['query'];
-  return () => {
-    ended = true;
-  };
 }
 
 /** TypeORM puts the values of a statement into the error; they may be secrets and errors are logged. */

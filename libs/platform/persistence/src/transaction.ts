@@ -1,4 +1,6 @@
+import type pg from 'pg';
 import type { EntityManager } from 'typeorm';
+import { TransactionEndedError } from './errors.js';
 
 declare const transactionBrand: unique symbol;
 
@@ -8,30 +10,45 @@ declare const transactionBrand: unique symbol;
  */
 export type Transaction = EntityManager & { readonly [transactionBrand]: true };
 
-/** What is to happen once the transaction is committed. Lives beside the manager, which has no place for it. */
+/** A statement that PostgreSQL parses and plans once per connection. Worth it for what runs for every event, not for the rest. */
+export interface Statement {
+  /** Unique in the service. */
+  readonly name: string;
+  /** Names its result columns: after a migration, `SELECT *` would fail on connections that know an older result. */
+  readonly text: string;
+}
+
+/** SQL with `$1`, `$2` … for parameters. */
+export type Sql = string | Statement;
+
+/** What belongs to a transaction beside TypeORM's manager, which has no place for it. */
 interface TransactionContext {
+  readonly client: pg.ClientBase;
+  /** Channels to wake once it is committed. */
   readonly signals: Set<string>;
+  ended: boolean;
 }
 
 const contexts = new WeakMap<object, TransactionContext>();
 
 /** Called by `ServiceDatabase` only. */
-export function openTransactionContext(manager: EntityManager): TransactionContext {
-  const context: TransactionContext = { signals: new Set() };
+export function openTransactionContext(manager: EntityManager, client: pg.ClientBase): TransactionContext {
+  const context: TransactionContext = { client, signals: new Set(), ended: false };
   contexts.set(manager, context);
   return context;
 }
 
 /** Runs one statement and returns its rows, for UPDATE and DELETE with RETURNING as well (TypeORM gives `[rows, count]` for those). */
-export async function rows<Row = Record<string, unknown>>(
-  tx: Transaction,
-  sql: string,
-  parameters: readonly unknown[] = [],
-): Promise<Row[]> {
-  const { queryRunner } = tx;
-  if (queryRunner === undefined) throw new Error('This manager belongs to no transaction. Use ServiceDatabase.transaction.');
-  const result = await queryRunner.query(sql, [...parameters], true);
-  return result.records as Row[];
+export async function rows<Row = Record<string, unknown>>(tx: Transaction, sql: Sql, parameters: readonly unknown[] = []): Promise<Row[]> {
+  const context = contextOf(tx);
+  if (context.ended) throw new TransactionEndedError();
+  const result = await context.client.query(queryOf(sql, parameters));
+  return result.rows as Row[];
+}
+
+/** For pg. */
+export function queryOf(sql: Sql, parameters: readonly unknown[]): pg.QueryConfig {
+  return typeof sql === 'string' ? { text: sql, values: [...parameters] } : { ...sql, values: [...parameters] };
 }
 
 /**
@@ -48,7 +65,11 @@ export async function notify(tx: Transaction, channel: string, payload: string):
  * outside of the transaction, many within a few milliseconds joined into one. It may get lost with the process, so the listener also polls.
  */
 export function signalAfterCommit(tx: Transaction, channel: string): void {
+  contextOf(tx).signals.add(channel);
+}
+
+function contextOf(tx: Transaction): TransactionContext {
   const context = contexts.get(tx);
   if (context === undefined) throw new Error('This manager belongs to no transaction. Use ServiceDatabase.transaction.');
-  context.signals.add(channel);
+  return context;
 }

@@ -1,0 +1,197 @@
+import { redactText, runWithCorrelation, type Logger } from '@atrest/platform-logging';
+import type { ServiceDatabase, Transaction } from '@atrest/platform-persistence';
+import type { Clock } from '@atrest/platform-time';
+import { afterFailure, beforeAttempt } from './attempts.js';
+import { HandlerTimeoutError } from './errors.js';
+import type { Refusal } from './event-handler.js';
+import type { ClaimedEvent, Inbox, Parking } from './inbox.js';
+import { judge, type Routes, type Verdict } from './judge.js';
+import type { MessagingMetrics } from './messaging-metrics.js';
+import type { RetryOptions } from './messaging-options.js';
+
+/** How an attempt ended for its subject: it goes on, or waits (for that long, when known). */
+export type AttemptResult =
+  | { readonly kind: 'over'; readonly next: readonly ClaimedEvent[] }
+  | { readonly kind: 'elsewhere' }
+  | { readonly kind: 'waits'; readonly waitMs: number };
+
+/** A claimed event with who handles it. */
+type Handling = Extract<Verdict, { kind: 'handle' }> & { readonly claimed: ClaimedEvent };
+
+/** A handler that ran, and why it refused the event, if it did. */
+type Handled = Handling & { readonly refused?: Parking };
+
+export interface AttemptRunnerOptions {
+  readonly service: string;
+  readonly database: ServiceDatabase;
+  readonly inbox: Inbox;
+  readonly routes: Routes;
+  readonly retry: RetryOptions;
+  readonly handlerTimeoutMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: MessagingMetrics;
+}
+
+/** Handlers whose transactions take longer together than this are not put together: their locks would be held too long. Milliseconds. */
+const TOGETHER_MS = 20;
+
+/** More would save little: the round trips of a transaction are then a small part of it already. */
+const TOGETHER_MAX = 16;
+
+/** Attempts at claimed events: judged, handled in a transaction with their mark, and what follows from a failure. */
+export class AttemptRunner {
+  readonly #o: AttemptRunnerOptions;
+  /** Moving average of a handler's milliseconds. Pessimistic at first. */
+  #averageMs = TOGETHER_MS;
+
+  constructor(o: AttemptRunnerOptions) {
+    this.#o = o;
+  }
+
+  /** How many events may share a transaction, as far as their handlers' speed allows. */
+  get together(): number {
+    return Math.max(1, Math.min(TOGETHER_MAX, Math.floor(TOGETHER_MS / Math.max(this.#averageMs, 0.1))));
+  }
+
+  /**
+   * Handles events in one transaction, in order. Undefined when that cannot be: one of them is not simply to be handled, is another
+   * replica's, or its handler threw. Then nothing has happened, and each must be attempted by itself.
+   */
+  async attemptTogether(claimed: readonly ClaimedEvent[], following: number): Promise<readonly ClaimedEvent[] | undefined> {
+    const { database, inbox, routes, logger } = this.#o;
+    const handlings: Handling[] = [];
+    for (const event of claimed) {
+      const verdict = judge(event.envelope, event.topic, routes);
+      if (verdict.kind !== 'handle') return undefined;
+      handlings.push({ ...verdict, claimed: event });
+    }
+    try {
+      const { next, handled } = await database.transaction(async (tx) => {
+        const begun = await inbox.begin(
+          tx,
+          claimed.map((event) => event.position),
+          following,
+        );
+        if (begun.outcome === 'elsewhere') throw new ElsewhereError();
+        const ran: Handled[] = [];
+        for (const handling of handlings) ran.push(await this.#run(handling, tx));
+        return { next: begun.next, handled: ran };
+      });
+      for (const each of handled) this.#count(each);
+      return next;
+    } catch (error) {
+      logger.debug({ err: error, events: claimed.length }, 'events could not be handled together; handling each by itself');
+      return undefined;
+    }
+  }
+
+  /** One event. Rejects only when the outcome could not be recorded. */
+  async attempt(claimed: ClaimedEvent, following: number): Promise<AttemptResult> {
+    const { inbox, routes, retry } = this.#o;
+    let { started } = claimed;
+    if (claimed.suspect) {
+      const counted = await inbox.startSuspect(claimed.position);
+      if (counted === 'elsewhere') return { kind: 'elsewhere' };
+      started = counted;
+    }
+    const verdict = judge(claimed.envelope, claimed.topic, routes);
+    if (verdict.kind === 'ignore') {
+      await inbox.ignore(claimed.position);
+      return { kind: 'over', next: [] };
+    }
+    if (verdict.kind === 'park') return this.#park(claimed, { ...verdict, handler: null, attempts: started });
+    const step = beforeAttempt({ started, failed: claimed.failed }, retry);
+    if (step.kind === 'park') return this.#park(claimed, { ...step, handler: verdict.handler.name, attempts: started - 1 });
+    return this.#attemptHandling({ ...verdict, claimed: { ...claimed, started } }, following);
+  }
+
+  async #attemptHandling(handling: Handling, following: number): Promise<AttemptResult> {
+    const { database, inbox, logger } = this.#o;
+    const { claimed } = handling;
+    try {
+      const { handled, next } = await database.transaction(async (tx) => {
+        const begun = await inbox.begin(tx, [claimed.position], following);
+        return { handled: begun.outcome === 'done' ? await this.#run(handling, tx) : undefined, next: begun.next };
+      });
+      if (handled === undefined) {
+        logger.debug({ eventId: claimed.eventId }, 'another replica handles this event');
+        return { kind: 'elsewhere' };
+      }
+      this.#count(handled);
+      return { kind: 'over', next };
+    } catch (error) {
+      return this.#failed(handling, error);
+    }
+  }
+
+  async #run(handling: Handling, tx: Transaction): Promise<Handled> {
+    const { claimed, handler, event } = handling;
+    const { handlerTimeoutMs, inbox, metrics, service } = this.#o;
+    const begin = performance.now();
+    try {
+      const result = await runWithCorrelation({ correlationId: event.correlationid, causationId: event.id }, () =>
+        within(handlerTimeoutMs, handler.name, () => handler.handle(event, tx)),
+      );
+      if (result === undefined) return handling;
+      const refused: Parking = { reason: 'REFUSED', detail: redactText(result.detail), handler: handler.name, attempts: claimed.started };
+      await inbox.parkRefused(tx, claimed, refused);
+      return { ...handling, refused };
+    } finally {
+      const ms = performance.now() - begin;
+      this.#averageMs += (ms - this.#averageMs) / 16;
+      metrics.handlerSeconds.observe({ service, handler: handler.name }, ms / 1000);
+    }
+  }
+
+  /** After the commit. */
+  #count({ claimed, handler, event, refused }: Handled): void {
+    const { metrics, service, clock } = this.#o;
+    metrics.deliverySeconds.observe({ service }, Math.max(0, (clock.now().getTime() - Date.parse(event.time)) / 1000));
+    if (refused === undefined) metrics.handled.inc({ service, handler: handler.name });
+    else this.#reportParked(claimed, refused);
+  }
+
+  async #failed({ claimed, handler }: Handling, error: unknown): Promise<AttemptResult> {
+    const { inbox, retry, logger, metrics, service } = this.#o;
+    const detail = redactText(error instanceof Error ? `${error.name}: ${error.message}` : String(error)).slice(0, 2_000);
+    const step = afterFailure(claimed, detail, retry);
+    if (step.kind === 'park') return this.#park(claimed, { ...step, handler: handler.name, attempts: claimed.started }, error);
+    const waitMs = step.kind === 'retry' ? step.waitMs : 0;
+    logger.warn({ ...contextOf(claimed), handler: handler.name, err: error, attempt: claimed.started, waitMs }, 'an event handler failed');
+    metrics.retried.inc({ service, handler: handler.name });
+    await inbox.retryLater(claimed.position, waitMs);
+    return { kind: 'waits', waitMs };
+  }
+
+  async #park(claimed: ClaimedEvent, why: Parking, error?: unknown): Promise<AttemptResult> {
+    if ((await this.#o.inbox.park(claimed.position, why)) === 'elsewhere') return { kind: 'elsewhere' };
+    this.#reportParked(claimed, why, error);
+    return { kind: 'over', next: [] };
+  }
+
+  #reportParked(claimed: ClaimedEvent, why: Parking, error?: unknown): void {
+    const { logger, metrics, service } = this.#o;
+    metrics.parked.inc({ service, reason: why.reason });
+    logger.error({ ...contextOf(claimed), ...why, ...(error === undefined ? {} : { err: error }) }, 'an event was parked');
+  }
+}
+
+/** Undoes a transaction of which another replica has a part. */
+class ElsewhereError extends Error {
+  override readonly name = 'ElsewhereError';
+}
+
+const contextOf = (claimed: ClaimedEvent) => ({ eventId: claimed.eventId, type: claimed.envelope.type, subject: claimed.subject });
+
+async function within(limitMs: number, name: string, work: () => Promise<void | Refusal>): Promise<void | Refusal> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new HandlerTimeoutError(name, limitMs)), limitMs);
+  });
+  try {
+    return await Promise.race([work(), limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

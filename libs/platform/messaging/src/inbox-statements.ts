@@ -1,0 +1,123 @@
+import type { Statement } from '@atrest/platform-persistence';
+
+/** Columns of a claimed event; `i` is its row. */
+const CLAIMED = `i.position, i.event_id AS "eventId", i.topic, i.subject, i.envelope, i.started, i.failed`;
+
+/**
+ * $1 ids, $2 topics, $3 types, $4 subjects, $5 origins, $6 envelopes (null: to be ignored). In this order, so that positions keep the order
+ * in which events arrived. What is known already is left alone.
+ */
+export const STORE: Statement = {
+  name: 'inbox-store',
+  text: `INSERT INTO inbox (event_id, topic, type, subject, origin, envelope, status, ended_at)
+    SELECT id, topic, type, subject, origin, envelope,
+      CASE WHEN envelope IS NULL THEN 'ignored' ELSE 'pending' END, CASE WHEN envelope IS NULL THEN now() END
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::json[])
+      WITH ORDINALITY AS e (id, topic, type, subject, origin, envelope, number)
+    ORDER BY number
+    ON CONFLICT (event_id) DO NOTHING RETURNING subject`,
+};
+
+/**
+ * $1 after which subject, $2 how many, $3 seconds of the claim. Subjects are visited one by one through the index, so one with a long queue
+ * costs as little as one with a short one; only the first event of each counts. FOR UPDATE SKIP LOCKED passes over subjects whose first
+ * event is being handled. An attempt is counted here, unless an earlier one took its process with it: that one is counted when it begins.
+ */
+export const CLAIM: Statement = {
+  name: 'inbox-claim',
+  text: `WITH RECURSIVE heads (subject, position, due_at) AS (
+      (SELECT subject, position, due_at FROM inbox WHERE status = 'pending' AND subject > $1 ORDER BY subject, position LIMIT 1)
+    UNION ALL
+      SELECT next.subject, next.position, next.due_at FROM heads, LATERAL (
+        SELECT subject, position, due_at FROM inbox WHERE status = 'pending' AND subject > heads.subject
+        ORDER BY subject, position LIMIT 1) AS next
+    ),
+    due AS (SELECT position FROM heads WHERE due_at <= now() LIMIT $2),
+    locked AS (
+      SELECT i.position, i.started > i.failed AS suspect FROM due JOIN inbox i ON i.position = due.position
+      WHERE i.status = 'pending' AND i.due_at <= now() FOR UPDATE OF i SKIP LOCKED)
+  UPDATE inbox i SET started = i.started + CASE WHEN locked.suspect THEN 0 ELSE 1 END, due_at = now() + make_interval(secs => $3)
+  FROM locked WHERE i.position = locked.position RETURNING ${CLAIMED}, locked.suspect`,
+};
+
+/** $1 position, $2 seconds of the claim. */
+export const START_SUSPECT: Statement = {
+  name: 'inbox-start-suspect',
+  text: `UPDATE inbox SET started = started + 1, due_at = now() + make_interval(secs => $2)
+    WHERE position = $1 AND status = 'pending' RETURNING started`,
+};
+
+/**
+ * $1 positions, $2 how many following events per subject to take as well, $3 seconds of the claim. Those that follow are taken up to the
+ * first whose earlier attempt took its process with it. One row for each of them, or one without a position; all tell how many of $1 are ours.
+ */
+export const BEGIN: Statement = {
+  name: 'inbox-begin',
+  text: `WITH mine AS (
+      UPDATE inbox SET status = 'finished', ended_at = now(), envelope = NULL
+      WHERE position IN (SELECT position FROM inbox WHERE position = ANY($1::bigint[]) AND status = 'pending' FOR UPDATE SKIP LOCKED)
+      RETURNING position, subject),
+    lasts AS (SELECT subject, max(position) AS position FROM mine GROUP BY subject),
+    next AS (
+      SELECT checked.position FROM lasts, LATERAL (
+        SELECT f.position, bool_and(f.started = f.failed) OVER (ORDER BY f.position) AS unsuspected FROM (
+          SELECT position, started, failed FROM inbox
+          WHERE subject = lasts.subject AND status = 'pending' AND position > lasts.position ORDER BY position LIMIT $2) AS f) AS checked
+      WHERE checked.unsuspected),
+    i AS (
+      UPDATE inbox SET started = started + 1, due_at = now() + make_interval(secs => $3)
+      FROM next WHERE inbox.position = next.position AND inbox.status = 'pending'
+      RETURNING inbox.position, event_id, topic, subject, envelope, started, failed)
+  SELECT (SELECT count(*) FROM mine) AS mine, ${CLAIMED}, false AS suspect FROM (SELECT) AS one LEFT JOIN i ON true`,
+};
+
+/** $1 position, $2 seconds to wait. */
+export const RETRY_LATER: Statement = {
+  name: 'inbox-retry-later',
+  text: `UPDATE inbox SET failed = failed + 1, due_at = now() + make_interval(secs => $2)
+    WHERE position = $1 AND status = 'pending' RETURNING position`,
+};
+
+/** $1 position, $2 reason, $3 detail, $4 handler, $5 attempts. An event that was replayed and failed again keeps its one letter. */
+export const PARK: Statement = {
+  name: 'inbox-park',
+  text: `WITH parked AS (UPDATE inbox SET status = 'parked', ended_at = now() WHERE position = $1 AND status = 'pending'
+      RETURNING event_id, topic, type, subject, origin, envelope)
+    INSERT INTO dead_letter (event_id, topic, type, subject, origin, envelope, reason, detail, handler, attempts)
+    SELECT event_id::text, topic, type, subject, origin, envelope, $2, $3, $4, $5 FROM parked
+    ON CONFLICT (event_id) DO UPDATE SET reason = EXCLUDED.reason, detail = EXCLUDED.detail, handler = EXCLUDED.handler,
+      attempts = EXCLUDED.attempts, parked_at = now(), replayed_at = NULL
+    RETURNING id`,
+};
+
+/** $1 position, $2 envelope, $3 reason, $4 detail, $5 handler, $6 attempts. In the transaction of an attempt, whose BEGIN dropped the envelope. */
+export const PARK_REFUSED: Statement = {
+  name: 'inbox-park-refused',
+  text: `WITH parked AS (UPDATE inbox SET status = 'parked', envelope = $2 WHERE position = $1 AND status = 'finished'
+      RETURNING event_id, topic, type, subject, origin, envelope)
+    INSERT INTO dead_letter (event_id, topic, type, subject, origin, envelope, reason, detail, handler, attempts)
+    SELECT event_id::text, topic, type, subject, origin, envelope, $3, $4, $5, $6 FROM parked
+    ON CONFLICT (event_id) DO UPDATE SET reason = EXCLUDED.reason, detail = EXCLUDED.detail, handler = EXCLUDED.handler,
+      attempts = EXCLUDED.attempts, parked_at = now(), replayed_at = NULL
+    RETURNING id`,
+};
+
+/** $1 id, $2 topic, $3 origin, $4 what arrived, $5 reason, $6 detail. */
+export const PARK_UNREADABLE: Statement = {
+  name: 'inbox-park-unreadable',
+  text: `INSERT INTO dead_letter (event_id, topic, origin, envelope, reason, detail, attempts) VALUES ($1, $2, $3, $4, $5, $6, 0)
+    ON CONFLICT (event_id) DO NOTHING RETURNING id`,
+};
+
+/** $1 position. */
+export const IGNORE: Statement = {
+  name: 'inbox-ignore',
+  text: `UPDATE inbox SET status = 'ignored', ended_at = now(), envelope = NULL WHERE position = $1 AND status = 'pending' RETURNING position`,
+};
+
+/** $1 positions, $2 how many attempts were counted for each without having begun. */
+export const RELEASE: Statement = {
+  name: 'inbox-release',
+  text: `UPDATE inbox SET started = started - claim.counted, due_at = now()
+    FROM unnest($1::bigint[], $2::int[]) AS claim (position, counted) WHERE inbox.position = claim.position AND status = 'pending'`,
+};
