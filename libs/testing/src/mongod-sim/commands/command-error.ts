@@ -38,6 +38,7 @@ const NAMES: Record<number, string> = {
   136: 'CappedPositionLost',
   186: 'CommandNotSupportedOnView',
   189: 'PrimarySteppedDown',
+  193: 'NoShardingEnabled',
   211: 'KeyNotFound',
   262: 'ExceededTimeLimit',
   303: 'APIMismatchError',

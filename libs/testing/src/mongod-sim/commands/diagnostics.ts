@@ -101,9 +101,10 @@ export function maxTimeMs(command: Doc): number | undefined {
   return value === undefined || value === 0 ? undefined : value;
 }
 
-/** The write concern of a command, with mongod's defaults. */
-export function writeConcernOf(command: Doc): { w: number | string; j: boolean; wtimeoutMs: number } {
-  const given = isDocument(command['writeConcern']) ? command['writeConcern'] : {};
+/** The write concern of a command; without one, the default that was set for the deployment, else w: 1. */
+export function writeConcernOf(command: Doc, fallback: unknown): { w: number | string; j: boolean; wtimeoutMs: number } {
+  const asked = isDocument(command['writeConcern']) ? command['writeConcern'] : {};
+  const given = asked['w'] === undefined && asked['j'] === undefined && isDocument(fallback) ? fallback : asked;
   const w = given['w'];
   return {
     w: typeof w === 'string' ? w : (numberOf(w) ?? 1),

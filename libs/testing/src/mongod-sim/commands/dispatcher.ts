@@ -37,7 +37,9 @@ export class Dispatcher {
     const name = Object.keys(request.command)[0] ?? '';
     try {
       const answer = await this.#run(name, request, connection);
-      if (answer.document !== undefined) answer.document = { ...answer.document, ok: 1, ...this.#hooks.replyFields() };
+      // A reply that another server made is passed on as it is.
+      if (answer.document !== undefined && !('ok' in answer.document))
+        answer.document = { ...answer.document, ok: 1, ...this.#hooks.replyFields() };
       return answer;
     } catch (error) {
       if (!(error instanceof CommandError)) this.#hooks.fatal(error);
@@ -69,7 +71,7 @@ export class Dispatcher {
 }
 
 function isAnswer(result: Doc | Answer): result is Answer {
-  return 'document' in result && (result.document === undefined || isDocument(result.document)) && !('ok' in result);
+  return 'document' in result && !('ok' in result) && (result.document === undefined || isDocument(result.document));
 }
 
 function secondaryOk(request: WireRequest): boolean {

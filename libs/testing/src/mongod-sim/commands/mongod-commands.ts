@@ -3,8 +3,10 @@ import { type Doc, isDocument } from '../bson-values.js';
 import type { MongodServer } from '../server.js';
 import { collectionCommands } from './collections.js';
 import type { Command, CommandContext, CommandTable } from './command.js';
+import { defaultConcernCommands } from './default-concerns.js';
 import { diagnosticCommands } from './diagnostics.js';
 import { helloCommands } from './hello.js';
+import { shardCommands } from '../router/shard-member.js';
 import { queryCommands } from './query.js';
 import { replicationCommands } from './replication.js';
 import { shutdownCommand } from './shutdown.js';
@@ -28,6 +30,8 @@ export function mongodTables(server: MongodServer): { tables: CommandTable[]; co
       writeCommands(server),
       collectionCommands(server),
       replicationCommands(server),
+      defaultConcernCommands(server),
+      shardCommands(server),
     ],
   };
 }

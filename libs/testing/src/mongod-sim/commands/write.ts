@@ -7,6 +7,7 @@ import { project, sortDocuments } from '../storage/matcher.js';
 import { applyUpdate, upsertDocument, withId } from '../storage/update.js';
 import { CommandError } from './command-error.js';
 import type { CommandContext, CommandTable } from './command.js';
+import { storedDefaults } from './default-concerns.js';
 import { writeConcernOf } from './diagnostics.js';
 import { namespaceOf, select } from './query.js';
 
@@ -121,7 +122,7 @@ async function runStatements(
 
 /** Waits as the command's write concern asks; returns what belongs into the reply. */
 export async function acknowledge(server: MongodServer, command: Doc, opTime: OpTime): Promise<Doc> {
-  const concern = writeConcernOf(command);
+  const concern = writeConcernOf(command, storedDefaults(server)?.['defaultWriteConcern']);
   if (server.replication !== undefined) return server.replication.awaitWriteConcern(opTime, concern);
   if (typeof concern.w === 'number' && concern.w > 1) {
     throw new CommandError(2, "cannot use 'w' > 1 when a host is not replicated");

@@ -10,6 +10,7 @@ import { readPlantedFaults, serveControl } from '../control/control-server.js';
 import { controlPathFor } from '../control/control-path.js';
 import { Faults } from '../control/faults.js';
 import type { ReplicationCoordinator } from '../replication/coordinator.js';
+import { awaitConfigServer, lingerWithoutConfigServer } from '../router/shard-member.js';
 import type { MongodServer, StopRequest } from '../server.js';
 import { DataWriter } from '../storage/data-writer.js';
 import { StorageEngine } from '../storage/engine.js';
@@ -135,7 +136,10 @@ export class Mongod implements MongodServer {
         this.topology.wake();
       },
       closeListener: () => this.wire.stopListening(),
-      stopReplication: async () => this.replication?.stop(context),
+      stopReplication: async () => {
+        await this.replication?.stop(context);
+        if (this.options.clusterRole === 'shardsvr') await lingerWithoutConfigServer(this);
+      },
       closeConnections: () => {
         const open = this.wire.connections;
         this.wire.closeConnections();
@@ -376,7 +380,6 @@ export class Mongod implements MongodServer {
   /** A shard waits for its config servers before it says that it is ready, although it answers already. */
   async #awaitConfigServer(): Promise<void> {
     if (this.options.clusterRole !== 'shardsvr') return;
-    const { awaitConfigServer } = await import('../router/shard-member.js');
     await awaitConfigServer(this);
     if (this.#stopRequested) await forever();
   }

@@ -315,6 +315,11 @@ export class ReplicationCoordinator {
     const concern = command['readConcern'];
     const after = isDocument(concern) ? concern['afterClusterTime'] : undefined;
     if (!(after instanceof Timestamp)) return;
+    if (this.set.writable && this.set.lastApplied.ts.lessThan(after)) {
+      // The time was learnt from another shard: this one's history moves on to it.
+      this.#server.writer.clock.advance(after);
+      this.#server.writer.write([{ op: 'noop', message: { msg: 'advance to cluster time' } }]);
+    }
     const until = Date.now() + (maxTimeMs(command) ?? CLUSTER_TIME_WAIT_MS);
     while (this.set.lastApplied.ts.lessThan(after)) {
       const left = until - Date.now();

@@ -81,11 +81,11 @@ export function majorityOpTime(members: readonly Progress[]): OpTime | undefined
 
 /**
  * A primary may step down without losing what it acknowledged: a majority that is up has everything, and at least one of them can
- * be elected. `members[self]` is the primary.
+ * be elected. `members[self]` is the primary. A set of one has nobody to wait for.
  */
 export function isSafeToStepDown(members: readonly Progress[], self: number): boolean {
   const target = members[self]?.applied;
-  if (target === undefined) return true;
+  if (target === undefined || members.length === 1) return true;
   const caughtUp = members.filter((member, index) => index === self || (member.up && compareOpTimes(member.applied, target) >= 0));
   const votes = caughtUp.reduce((sum, member) => sum + member.votes, 0);
   const voters = members.reduce((sum, member) => sum + member.votes, 0);
