@@ -15,7 +15,7 @@ import { RootController } from './root.controller.js';
 import { ServiceAccountStore } from './service-account-store.js';
 import { ServiceAccounts } from './service-accounts.js';
 import { SigningKeys } from './signing-keys.js';
-import { ACCESS_STORE, ACCESS_TOKENS, SERVICE_ACCOUNTS } from './tokens.js';
+import { ACCESS_STORE, ACCESS_TOKENS, SERVICE_ACCOUNTS } from './provider-tokens.js';
 
 /** The migrations of this part, those of the access tables included. */
 export const fleetAccessMigrations: readonly Function[] = [...accessMigrations, FleetAccess1795392100000];

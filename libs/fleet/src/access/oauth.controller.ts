@@ -3,7 +3,7 @@ import { answer, AtlasRoute, BodyError, type Answer } from '@atrest/platform-htt
 import { Controller, Inject, Req } from '@nestjs/common';
 import { AccessTokens } from './access-tokens.js';
 import { parseRevocationRequest, parseTokenRequest, type OAuthRefusal, type OAuthRequest } from './token-request.js';
-import { ACCESS_STORE, ACCESS_TOKENS } from './tokens.js';
+import { ACCESS_STORE, ACCESS_TOKENS } from './provider-tokens.js';
 
 interface IncomingRequest {
   readonly headers: { readonly 'content-type'?: string; readonly authorization?: string };

@@ -16,7 +16,7 @@ import { answering } from './access-api-error.js';
 import { AccountListQuerySchema, type AccountListQuery } from './account-list-query.js';
 import { newSecretView, organisationView } from './service-account-view.js';
 import { ServiceAccounts } from './service-accounts.js';
-import { SERVICE_ACCOUNTS } from './tokens.js';
+import { SERVICE_ACCOUNTS } from './provider-tokens.js';
 
 const versions = ['2024-08-05'];
 const access = { org: ['ORG_OWNER'] } as const;

@@ -1,4 +1,4 @@
-import type { OrganisationRole } from '@atrest/contracts';
+import { ClientIdSchema, type OrganisationRole } from '@atrest/contracts';
 import { rows, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
 import type { StoredSecret } from './service-account-secret.js';
 import { AccessError, type ProjectRoles, type ServiceAccount } from './service-account.js';
@@ -58,6 +58,7 @@ export class ServiceAccountStore {
   }
 
   async find(scope: AccountScope, clientId: string): Promise<ServiceAccount | undefined> {
+    if (!isClientId(clientId)) return undefined;
     const { condition, parameters } = inScope(scope);
     const [row] = await this.database.query<AccountRow>(
       `SELECT ${accountColumns} FROM service_account WHERE ${condition} AND client_id = $${parameters.length + 1}`,
@@ -68,6 +69,7 @@ export class ServiceAccountStore {
 
   /** The account for a change: nobody else changes it until the transaction ends. */
   async lock(tx: Transaction, scope: AccountScope, clientId: string): Promise<ServiceAccount> {
+    if (!isClientId(clientId)) throw new AccessError('SERVICE_ACCOUNT_UNKNOWN', clientId.slice(0, 64));
     const { condition, parameters } = inScope(scope);
     const [row] = await rows<AccountRow>(
       tx,
@@ -185,6 +187,9 @@ function inScope(scope: AccountScope): { condition: string; parameters: unknown[
         parameters: [scope.orgId, projectPattern(scope.projectId)],
       };
 }
+
+/** What is no client id belongs to no account. It comes from a path and may hold what PostgreSQL refuses to take. */
+const isClientId = (text: string): boolean => ClientIdSchema.safeParse(text).success;
 
 const projectPattern = (projectId: string): string => JSON.stringify([{ projectId }]);
 

@@ -102,9 +102,9 @@ describe('secrets', () => {
   it('match by value while not expired', () => {
     const values = [newSecretValue(), newSecretValue(), newSecretValue()];
     const secrets = values.map((value, index) => stored(value, { id: String(index).repeat(24) }));
-    expect(matchSecret(values[1]!, secrets, now)?.id).toBe('1'.repeat(24));
+    expect(matchSecret(values.at(1)!, secrets, now)?.id).toBe('1'.repeat(24));
     expect(matchSecret(newSecretValue(), secrets, now)).toBeUndefined();
-    expect(matchSecret(values[1]!, [stored(values[1]!, { expiresAt: now })], now)).toBeUndefined();
+    expect(matchSecret(values.at(1)!, [stored(values.at(1)!, { expiresAt: now })], now)).toBeUndefined();
     expect(matchSecret('x', [], now)).toBeUndefined();
   });
 

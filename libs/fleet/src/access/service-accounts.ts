@@ -72,7 +72,7 @@ export class ServiceAccounts {
   /** @throws AccessError SERVICE_ACCOUNT_UNKNOWN */
   async find(scope: AccountScope, clientId: string): Promise<AccountView> {
     const account = await this.parts.accounts.find(scope, clientId);
-    if (account === undefined) throw new AccessError('SERVICE_ACCOUNT_UNKNOWN', clientId);
+    if (account === undefined) throw new AccessError('SERVICE_ACCOUNT_UNKNOWN', clientId.slice(0, 64));
     return { account, secrets: await this.parts.accounts.secretsOf([clientId]) };
   }
 

@@ -1,16 +1,18 @@
 import type { RoleGrant, ServiceAccountState, SigningKeyState } from '@atrest/contracts';
-import { createHttpApp, RouteError, type HttpApp } from '@atrest/platform-http';
+import { AtlasRoute, createHttpApp, PathParam, RouteError, type HttpApp } from '@atrest/platform-http';
 import { createLogger } from '@atrest/platform-logging';
 import { Metrics } from '@atrest/platform-metrics';
 import { ServiceDatabase } from '@atrest/platform-persistence';
 import { SimulatedClock } from '@atrest/platform-time';
 import { testDatabase, waitFor, type TestDatabase } from '@atrest/testing';
+import { Controller, Get } from '@nestjs/common';
 import { base64url, exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWTPayload } from 'jose';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { CarelessController, ProbeController } from './access-guard.fixture.js';
 import { accessModule } from './access-module.js';
 import { accessMigrations, AccessStore } from './access-store.js';
 import { ACCESS_TOKEN_AUDIENCE, ACCESS_TOKEN_SECONDS } from './access-token.js';
+import type { Caller } from './caller.js';
+import { CurrentAgent, CurrentCaller, type AgentCaller } from './current-caller.js';
 
 const start = new Date('2026-11-23T12:00:00.000Z');
 const issuer = 'https://atrest.test';
@@ -29,6 +31,47 @@ const organisations = new Map([
 const clientId = `mdb_sa_id_${'c'.repeat(24)}`;
 const owner: RoleGrant = { role: 'ORG_OWNER', orgId: orgA, projectId: null };
 const inProject = (role: 'GROUP_OWNER' | 'GROUP_READ_ONLY', projectId: string): RoleGrant => ({ role, orgId: null, projectId });
+
+@Controller()
+class ProbeController {
+  @AtlasRoute({ method: 'GET', path: '/public', access: 'public', summary: 'For everybody.' })
+  everybody(): object {
+    return { ok: true };
+  }
+  @AtlasRoute({ method: 'GET', path: '/me', access: 'authenticated', summary: 'For anyone known.' })
+  me(@CurrentCaller() caller: Caller): object {
+    return { clientId: caller.clientId, owner: caller.hasRole('ORG_OWNER') };
+  }
+  @AtlasRoute({ method: 'GET', path: '/agent', access: 'agent', summary: 'For agents.' })
+  agent(@CurrentAgent() agent: AgentCaller): object {
+    return agent;
+  }
+  @AtlasRoute({ method: 'GET', path: '/groups/:groupId', access: { project: ['GROUP_READ_ONLY'] }, summary: 'For readers of a project.' })
+  project(@PathParam('groupId') projectId: string, @CurrentCaller() caller: Caller): object {
+    return { projectId, owner: caller.hasRole('GROUP_OWNER', projectId) };
+  }
+  @AtlasRoute({ method: 'GET', path: '/groups/:groupId/all', access: { project: ['GROUP_OWNER'] }, summary: 'For owners of a project.' })
+  owned(): object {
+    return { ok: true };
+  }
+  @AtlasRoute({ method: 'GET', path: '/orgs/:orgId', access: { org: ['ORG_OWNER'] }, summary: 'For owners of an organisation.' })
+  organisation(): object {
+    return { ok: true };
+  }
+  @AtlasRoute({ method: 'GET', path: '/org', access: { org: ['ORG_OWNER'] }, summary: 'For owners of their own organisation.' })
+  ownOrganisation(): object {
+    return { ok: true };
+  }
+}
+
+/** Forgets to say who may call it. */
+@Controller()
+class CarelessController {
+  @Get('/careless')
+  get(): object {
+    return {};
+  }
+}
 
 const logger = createLogger({ service: 'test', level: 'silent' });
 let testDb: TestDatabase;
@@ -125,7 +168,9 @@ async function token({ claims = {}, header = {}, key = signing.privateKey }: Tok
     exp: now + ACCESS_TOKEN_SECONDS,
     ...claims,
   };
-  return new SignJWT(all as JWTPayload).setProtectedHeader({ alg: 'ES256', kid: signing.kid, typ: 'at+jwt', ...header }).sign(key);
+  // Through JSON, which leaves out what is undefined.
+  const payload: JWTPayload = JSON.parse(JSON.stringify(all));
+  return new SignJWT(payload).setProtectedHeader({ alg: 'ES256', kid: signing.kid, typ: 'at+jwt', ...header }).sign(key);
 }
 
 /** A token whose header says that it is not signed. */

@@ -129,11 +129,6 @@ export class AccessStore {
     return found.map(keyOf);
   }
 
-  async isRevoked(tokenId: string): Promise<boolean> {
-    const found = await this.#database.query('SELECT FROM access_revoked_token WHERE token_id = $1', [tokenId]);
-    return found.length > 0;
-  }
-
   /**
    * Every write takes the expired rows of its table along, so no job is needed and the table holds little more than what is still alive.
    * Rows that another transaction is deleting are left to it.

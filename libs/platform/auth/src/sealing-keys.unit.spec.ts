@@ -34,7 +34,7 @@ describe('SealingKeys', () => {
     const [format, id, nonce, body] = sealed.split('.') as [string, string, string, string];
     const flip = (text: string, bit: number) => {
       const bytes = Buffer.from(text, 'base64url');
-      bytes[bit >> 3]! ^= 1 << (bit & 7);
+      bytes.writeUInt8(bytes.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
       return bytes.toString('base64url');
     };
     for (let bit = 0; bit < 12 * 8; bit += 1) {
