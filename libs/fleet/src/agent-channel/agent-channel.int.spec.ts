@@ -1,0 +1,161 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { waitFor } from '@atrest/testing';
+import { FakeAgent } from '../test-support/fake-agent.js';
+import { FleetInstallation, replicaSet } from '../test-support/fleet-installation.js';
+
+let fleet: FleetInstallation;
+beforeAll(async () => {
+  fleet = await FleetInstallation.start('agent channel');
+});
+afterAll(() => fleet?.stop());
+
+const create = async (name: string): Promise<string> => {
+  const projectId = await fleet.project();
+  const { status, body } = await fleet.call('POST', `/groups/${projectId}/clusters`, { body: replicaSet(name) });
+  if (status !== 201) throw new Error(JSON.stringify(body));
+  return projectId;
+};
+
+describe('enrolment', () => {
+  it('takes a token once, shows a credential once, and tells nothing about a bad token', async () => {
+    const token = await fleet.fleet.createEnrolmentToken();
+    const agent = await FakeAgent.enrol(fleet.url, fleet.clock, token, { hostname: 'once.example', capacity: 0 });
+    await expect(FakeAgent.enrol(fleet.url, fleet.clock, token)).rejects.toThrow('401');
+    await expect(FakeAgent.enrol(fleet.url, fleet.clock, 'x'.repeat(40))).rejects.toThrow('401');
+    const late = await fleet.fleet.createEnrolmentToken();
+    fleet.clock.advance(60 * 60_000 - 1);
+    const refused = FakeAgent.enrol(fleet.url, fleet.clock, `${late}x`);
+    await expect(refused).rejects.toThrow('USER_UNAUTHORIZED');
+    fleet.clock.advance(1);
+    await expect(FakeAgent.enrol(fleet.url, fleet.clock, late)).rejects.toThrow('401');
+    fleet.clock.advance(-60 * 60_000);
+
+    const stored = await fleet.database.query<{ text: string }>(
+      'SELECT host::text || (SELECT string_agg(enrolment_token::text, $1) FROM enrolment_token) AS text FROM host',
+      [' '],
+    );
+    expect(stored[0]?.text).not.toContain(agent.credential);
+    expect(stored[0]?.text).not.toContain(token);
+    expect((await agent.request('GET', '/poll')).status).toBe(200);
+    expect((await fetch(`${fleet.url}/agent/v1/poll`)).status).toBe(401);
+    expect((await fetch(`${fleet.url}/agent/v1/poll`, { headers: { authorization: `Bearer ${fleet.token}` } })).status).toBe(401);
+  });
+
+  it('knows a host again that lost its credential, and refuses the old one', async () => {
+    const first = await fleet.agent({ hostname: 'again.example', capacity: 0 });
+    const second = await fleet.agent({ hostname: 'again.example', capacity: 0 });
+    expect(second.hostId).toBe(first.hostId);
+    expect((await first.request('GET', '/poll')).status).toBe(401);
+    expect((await second.request('GET', '/poll')).status).toBe(200);
+  });
+
+  it('is made through the API by the owner of the organisation only; a host leaves when it has no processes', async () => {
+    const { status, body } = await fleet.call('POST', `/orgs/${fleet.owner.orgId}/hosts:enrolmentToken`);
+    expect(status).toBe(201);
+    const agent = await FakeAgent.enrol(fleet.url, fleet.clock, body.token, { hostname: 'leaving.example', capacity: 0 });
+    const token = await fleet.member(await fleet.project(), ['GROUP_OWNER']);
+    expect((await fleet.call('GET', `/orgs/${fleet.owner.orgId}/hosts`, { token })).status).toBe(403);
+    const listed = (await fleet.call('GET', `/orgs/${fleet.owner.orgId}/hosts`)).body;
+    expect(listed.results.find((host: { id: string }) => host.id === agent.hostId)).toMatchObject({
+      hostname: 'leaving.example',
+      stale: false,
+    });
+    expect((await fleet.call('DELETE', `/orgs/${fleet.owner.orgId}/hosts/${agent.hostId}`)).status).toBe(204);
+    expect((await fleet.call('DELETE', `/orgs/${fleet.owner.orgId}/hosts/${agent.hostId}`)).status).toBe(404);
+    expect((await agent.request('GET', '/poll')).status).toBe(401);
+  });
+});
+
+describe('goals', () => {
+  it('have versions that only grow; an answer that was lost comes again', async () => {
+    const agent = await fleet.agent({ hostname: 'goals.example', capacity: 3 });
+    const empty = await agent.poll();
+    expect(empty?.goal).toMatchObject({ hostId: agent.hostId, processes: [] });
+    await create('versions');
+    const lost = await agent.poll({ goalVersion: empty!.goal!.version });
+    const again = await agent.poll({ goalVersion: empty!.goal!.version });
+    expect(again).toEqual(lost);
+    expect(again!.goal!.version).toBeGreaterThan(empty!.goal!.version);
+    expect(again!.goal!.processes).toHaveLength(3);
+    expect(await agent.poll({ goalVersion: again!.goal!.version })).toBeNull();
+    expect((await agent.poll({ goalVersion: 0 }))?.goal?.version).toBe(again!.goal!.version);
+    const leaders = again!.goal!.processes.filter((process) => process.replicaSet?.leads);
+    expect(leaders).toHaveLength(1);
+    expect(leaders[0]!.replicaSet!.members.map((member) => member.host)).toEqual(
+      [27017, 27018, 27019].map((port) => `goals.example:${port}`),
+    );
+  });
+
+  it('jump over the version of an agent that knows a later one, and its report proves nothing before that', async () => {
+    const agent = await fleet.agent({ hostname: 'later.example', capacity: 3 });
+    const projectId = await create('restored');
+    await agent.take();
+    await agent.report({ goalVersion: agent.goal!.version + 100 });
+    expect((await fleet.cluster(projectId, 'restored')).selfManaged.state).toBe('CREATING');
+    const answer = await agent.poll({ goalVersion: 500 });
+    expect(answer?.goal?.version).toBe(501);
+    expect(answer?.goal?.processes).toHaveLength(3);
+    agent.goal = answer!.goal;
+    await agent.report();
+    expect((await fleet.cluster(projectId, 'restored')).selfManaged.state).toBe('IDLE');
+  });
+
+  it('reach a waiting agent at once, end with the wait, and let go of a client that went away', async () => {
+    const agent = await fleet.agent({ hostname: 'waiting.example', capacity: 3 });
+    await agent.take();
+    expect(await agent.poll({ waitSeconds: 1 })).toBeNull();
+
+    const gone = new AbortController();
+    const abandoned = agent.poll({ waitSeconds: 30, signal: gone.signal });
+    abandoned.catch(() => undefined);
+    const waiting = agent.poll({ waitSeconds: 30 });
+    gone.abort();
+    await expect(abandoned).rejects.toThrow();
+    await create('awaited');
+    expect((await waiting)?.goal?.processes).toHaveLength(3);
+  });
+
+  it('cannot be reached for another host', async () => {
+    const owner = await fleet.agent({ hostname: 'mine.example', capacity: 3 });
+    const stranger = await fleet.agent({ hostname: 'stranger.example', capacity: 0 });
+    const projectId = await create('mine');
+    await owner.sync();
+    expect((await fleet.cluster(projectId, 'mine')).selfManaged.state).toBe('IDLE');
+    stranger.goal = owner.goal;
+    for (const process of owner.processes) stranger.claims.set(process.id, { status: 'failed', pid: null });
+    await stranger.report();
+    const { selfManaged } = await fleet.cluster(projectId, 'mine');
+    expect(selfManaged.processes.map((each: { status: string }) => each.status)).toEqual(['running', 'running', 'running']);
+  });
+});
+
+describe('tasks', () => {
+  it('bring the last lines of a log, and are given out again when the answer was lost', async () => {
+    const agent = await fleet.agent({ hostname: 'tasks.example', capacity: 3 });
+    const projectId = await create('logs');
+    await agent.sync();
+    const process = agent.processes.find((each) => each.clusterName === 'logs')!;
+    const path = `/groups/${projectId}/clusters/logs/processes/${process.id}:tailLog`;
+    const asked = fleet.call('POST', path, { body: { lines: 2 } });
+    const given = (await agent.poll({ waitSeconds: 30 }))!;
+    expect(given).toMatchObject({ goal: null, tasks: [{ kind: 'tail-log', processId: process.id, lines: 2 }] });
+    expect(await agent.poll()).toBeNull();
+    fleet.clock.advance(5_000);
+    const again = (await agent.poll())!;
+    expect(again.tasks).toEqual(given.tasks);
+    const result = { taskId: given.tasks[0]!.id, outcome: 'done' as const, error: null, lines: ['one', 'two'] };
+    expect((await agent.finish(result)).status).toBe(204);
+    expect((await agent.finish({ ...result, lines: ['late'] })).status).toBe(204);
+    expect(await asked).toMatchObject({ status: 200, body: { processId: process.id, lines: ['one', 'two'] } });
+
+    const failing = fleet.call('POST', path, { body: {} });
+    const next = await waitFor(async () => (await agent.poll())?.tasks[0], { describe: 'the second task' });
+    await agent.finish({ taskId: next.id, outcome: 'failed', error: 'no such file', lines: null });
+    expect(await failing).toMatchObject({ status: 503, body: { errorCode: 'SERVICE_UNAVAILABLE' } });
+    expect((await fleet.call('POST', `/groups/${projectId}/clusters/logs/processes/${'0'.repeat(24)}:tailLog`, { body: {} })).status).toBe(
+      404,
+    );
+    const reader = await fleet.member(projectId, ['GROUP_READ_ONLY']);
+    expect((await fleet.call('POST', path, { body: {}, token: reader })).status).toBe(403);
+  });
+});
