@@ -70,6 +70,10 @@ export const standaloneFields = {
     pattern: /^\d{4,5}-\d{4,5}$/,
     description: 'Ports the local agent may give to mongod and mongos',
   }),
+  ATREST_MONGOD_DOWNLOAD: flag({
+    default: true,
+    description: 'Fetch a mongod when none is installed; where that fails, mongod-sim is used',
+  }),
   ATREST_STOP_KILL_AFTER: duration({
     min: 10_000,
     max: DAY,

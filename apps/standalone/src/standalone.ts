@@ -6,6 +6,7 @@ import { createFleetService, type FleetService } from '@atrest/fleet';
 import { createKmsValidationService } from '@atrest/kms-validation';
 import { createNotificationService } from '@atrest/notification';
 import { SealingKeys } from '@atrest/platform-auth';
+import { Secret } from '@atrest/platform-config';
 import { healthModule } from '@atrest/platform-health';
 import { createHttpApp, type HttpApp } from '@atrest/platform-http';
 import type { Logger } from '@atrest/platform-logging';
@@ -32,6 +33,9 @@ export interface StandaloneSummary {
 }
 
 type Closer = () => Promise<void>;
+
+/** A mongod that was told to stop normally needs 1-4 s (measured); after this long a person should know. */
+const STOP_WARN_AFTER_MS = 30_000;
 
 /**
  * All services and a local agent in one process: the default for trying Atrest and for small installations. Nothing in it is
@@ -78,11 +82,12 @@ export class Standalone {
       metrics,
     });
 
-    const publicUrl = configuration.ATREST_PUBLIC_URL?.href ?? `http://${configuration.ATREST_HTTP_HOST}:${configuration.ATREST_HTTP_PORT}`;
+    const publicUrl = configuration.ATREST_PUBLIC_URL ?? `http://${configuration.ATREST_HTTP_HOST}:${configuration.ATREST_HTTP_PORT}`;
     const fleet = await createFleetService(dependencies('fleet'), { sealingKeys, issuer: publicUrl });
-    const kmsEndpoint = configuration.ATREST_AWS_KMS_ENDPOINT?.href ?? developmentKms?.url;
+    const kmsEndpoint = configuration.ATREST_AWS_KMS_ENDPOINT ?? developmentKms?.url;
     const kmsValidation = await createKmsValidationService(dependencies('kms-validation'), {
       sealingKeys,
+      issuer: publicUrl,
       observer: `${hostname()}:${process.pid}`,
       policy: {
         intervalMs: configuration.ATREST_CHECK_INTERVAL,
@@ -95,6 +100,7 @@ export class Standalone {
     const notification = await createNotificationService(dependencies('notification'), {
       smtpUrl: configuration.ATREST_SMTP_URL?.reveal() ?? mailCatcher!.smtpUrl,
       from: configuration.ATREST_MAIL_FROM,
+      issuer: publicUrl,
       publicUrl,
       ...(configuration.ATREST_OPERATOR_ADDRESS === undefined ? {} : { operatorAddress: configuration.ATREST_OPERATOR_ADDRESS }),
     });
@@ -115,7 +121,14 @@ export class Standalone {
     const apiUrl = await listen(http, configuration, closers);
     const owner = await fleet.bootstrap();
 
-    const servers = configuration.ATREST_AGENT ? await findServers(process.env, logger) : null;
+    const servers = configuration.ATREST_AGENT
+      ? await findServers({
+          environment: process.env,
+          download: configuration.ATREST_MONGOD_DOWNLOAD,
+          cacheFolder: join(dataFolder, 'download'),
+          logger,
+        })
+      : null;
     const agent = servers === null ? null : await startLocalAgent({ configuration, fleet, apiUrl, dataFolder, servers, logger });
     return new Standalone(
       { apiUrl, owner, mailboxUrl: mailCatcher?.pageUrl ?? null, developmentKms, servers },
@@ -193,17 +206,19 @@ async function startLocalAgent(parts: {
   readonly logger: Logger;
 }): Promise<Agent> {
   const [first, last] = parts.configuration.ATREST_AGENT_PORTS.split('-').map(Number) as [number, number];
-  const agent = await createAgent({
+  const dataPaths = join(parts.dataFolder, 'data');
+  await mkdir(dataPaths, { recursive: true, mode: 0o700 });
+  const agent = createAgent({
     controlPlane: { url: parts.apiUrl },
-    enrolmentToken: () => parts.fleet.createEnrolmentToken(),
+    token: new Secret(await parts.fleet.createEnrolmentToken()),
     hostname: '127.0.0.1',
-    dataFolder: join(parts.dataFolder, 'data'),
+    dataFolder: dataPaths,
     stateFolder: join(parts.dataFolder, 'agent'),
     portRange: { first, last },
     capacity: 50,
     allowsColocation: true,
-    servers: parts.servers,
-    stop: { killAfterMs: parts.configuration.ATREST_STOP_KILL_AFTER },
+    programs: parts.servers,
+    stop: { warnAfterMs: STOP_WARN_AFTER_MS, killAfterMs: parts.configuration.ATREST_STOP_KILL_AFTER },
     logger: parts.logger.child({ service: 'agent' }),
     clock: systemClock,
   });

@@ -4,26 +4,18 @@ import { ServiceDatabase } from '@atrest/platform-persistence';
 import type { Readiness, Service, ServiceDependencies } from '@atrest/platform-service';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { createAccess, fleetAccessMigrations, type FirstOwner, type FleetAccess } from './access/fleet-access.js';
-import { AgentChannelController } from './agent-channel/agent-channel.controller.js';
 import { AgentTasks, TASK_CHANNEL } from './agent-channel/agent-tasks.js';
 import { GoalPoll } from './agent-channel/goal-poll.js';
 import { Observations } from './agent-channel/observations.js';
 import { WakeUp } from './agent-channel/wake-up.js';
 import { ClusterLifecycle } from './clusters/cluster-lifecycle.js';
-import { ClusterSupportController } from './clusters/cluster-support.controller.js';
-import { ClustersController } from './clusters/clusters.controller.js';
 import { Clusters } from './clusters/clusters.js';
-import { ContainersController } from './clusters/containers.controller.js';
-import { FlexController } from './clusters/flex.controller.js';
 import { Reconciler } from './clusters/reconciler.js';
+import { fleetControllers } from './fleet-controllers.js';
 import { Enrolment } from './hosts/enrolment.js';
-import { HostsController } from './hosts/hosts.controller.js';
 import { Hosts } from './hosts/hosts.js';
 import { HOST_CHANNEL } from './hosts/hosts.repository.js';
 import { fleetMigrations } from './migrations/index.js';
-import { MembersController } from './projects/members.controller.js';
-import { OrganisationsController } from './projects/organisations.controller.js';
-import { ProjectsController } from './projects/projects.controller.js';
 import { Projects } from './projects/projects.js';
 import { keyConfigurationEvents, keyConfigurationHandlers, RECONCILE_CHANNEL } from './projections/key-configuration-handlers.js';
 import { AGENT_TASKS, CLOCK, CLUSTERS, ENROLMENT, GOAL_POLL, HOSTS, OBSERVATIONS, ORGANISATIONS, PROJECTS } from './tokens.js';
@@ -100,18 +92,7 @@ export async function createFleetService(dependencies: ServiceDependencies, opti
         projectionWaitMs: 0,
       }),
     ],
-    controllers: [
-      ...access.controllers,
-      OrganisationsController,
-      ProjectsController,
-      MembersController,
-      ClustersController,
-      ClusterSupportController,
-      FlexController,
-      ContainersController,
-      HostsController,
-      AgentChannelController,
-    ],
+    controllers: [...fleetControllers],
     providers: [
       ...access.providers,
       { provide: CLOCK, useValue: clock },

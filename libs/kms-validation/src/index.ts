@@ -7,4 +7,4 @@ export {
 export type { AwsKeyAccess, ProviderFactory } from './key-access.js';
 export { compileValidityPolicy, VALIDITY_POLICY_LIMITS, ValidityPolicyError, type ValidityPolicy } from './policy-settings.js';
 export { validityTransitions } from './validity-policy.js';
-export { EncryptionAtRestController } from './encryption-at-rest.controller.js';
+export { kmsValidationControllers } from './kms-validation.module.js';

@@ -5,7 +5,7 @@ import type { Readiness, Service, ServiceDependencies } from '@atrest/platform-s
 import { BackgroundLoop } from '@atrest/platform-time';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { AlertRepository } from './alerts/alert.repository.js';
-import { ALERTS_API, AlertsController, type AlertsApi } from './alerts/alerts.controller.js';
+import { ALERTS_API, notificationControllers, type AlertsApi } from './alerts/alerts.controller.js';
 import { Announcements } from './announcements.js';
 import { DEFAULT_DELIVERY_POLICY, type DeliveryPolicy } from './delivery/delivery-policy.js';
 import { Delivery } from './delivery/delivery.js';
@@ -43,6 +43,8 @@ class NotificationModule {}
 
 export interface NotificationService extends Service {
   readonly notifications: NotificationRepository;
+  /** Sends whatever is due now. The running service does it by itself. */
+  deliverDue(): Promise<void>;
 }
 
 /** Builds the notification service; it does nothing before `start`. */
@@ -123,7 +125,7 @@ export async function createNotificationService(
   const module: DynamicModule = {
     module: NotificationModule,
     imports: [access],
-    controllers: [AlertsController],
+    controllers: [...notificationControllers],
     providers: [{ provide: ALERTS_API, useValue: api }],
   };
 
@@ -132,6 +134,9 @@ export async function createNotificationService(
     module,
     messaging,
     notifications,
+    async deliverDue() {
+      while ((await delivery.run()) === 'again');
+    },
     async start() {
       await messaging.start();
       unlisten = await database.listen(DELIVERY_CHANNEL, () => loop.wake());

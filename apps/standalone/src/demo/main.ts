@@ -5,6 +5,8 @@ import { createLogger } from '@atrest/platform-logging';
 import { readConfiguration } from '../configuration.js';
 import { Standalone } from '../standalone.js';
 import { ApiClient } from './api-client.js';
+import { Customer } from './customer.js';
+import { freePort } from './free-port.js';
 import { Report } from './report.js';
 import { Scenario } from './scenario.js';
 
@@ -19,7 +21,7 @@ async function demo(): Promise<void> {
   const configuration = readConfiguration({
     ...SHORTENED,
     ATREST_DATA_DIR: folder,
-    ATREST_HTTP_PORT: '0',
+    ATREST_HTTP_PORT: String(await freePort()),
     ATREST_AGENT_PORTS: process.env['ATREST_AGENT_PORTS'] ?? '27400-27499',
     ATREST_ON_EXIT: 'stop',
   });
@@ -32,20 +34,16 @@ async function demo(): Promise<void> {
     report.step(`API at ${apiUrl}`);
     report.step(`database server: ${servers!.description}`);
     report.step('for the demo, keys are checked every 2 s and confirmed within 2 s (defaults: 60 s and 20 s)');
-    const accessKey = developmentKms!.createAccessKey();
-    const scenario = new Scenario(
-      {
-        api: new ApiClient(apiUrl, owner!),
-        orgId: owner!.orgId,
-        kms: { endpoint: developmentKms!.url, ...accessKey },
-        mails: system.mailCatcher!,
-      },
-      report,
-    );
+    const customer = new Customer({
+      api: new ApiClient(apiUrl, owner!),
+      orgId: owner!.orgId,
+      kms: { endpoint: developmentKms!.url, ...developmentKms!.createAccessKey() },
+      mails: system.mailCatcher!,
+    });
     try {
-      await scenario.run();
+      await new Scenario(customer, report).run();
     } finally {
-      scenario.close();
+      customer.close();
     }
   } catch (error) {
     failure = error;

@@ -44,6 +44,14 @@ export interface FirstOwner {
   readonly secret: string;
 }
 
+/** Serve service accounts and access tokens. */
+export const accessControllers: readonly Type[] = [
+  RootController,
+  OAuthController,
+  OrganisationAccountsController,
+  ProjectAccountsController,
+];
+
 /**
  * Organisations, service accounts and access tokens: the part of `fleet` that the other parts compose.
  *
@@ -54,7 +62,7 @@ export class FleetAccess {
   readonly store: AccessStore;
   readonly organisations: OrganisationStore;
   readonly accounts: ServiceAccounts;
-  readonly controllers: readonly Type[] = [RootController, OAuthController, OrganisationAccountsController, ProjectAccountsController];
+  readonly controllers = accessControllers;
   readonly providers: readonly Provider[];
   readonly issuer: string;
   readonly #database: ServiceDatabase;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitFor } from '@atrest/testing';
-import { FakeAgent } from '../test-support/fake-agent.js';
-import { FleetInstallation, replicaSet } from '../test-support/fleet-installation.js';
+import { FakeAgent } from '../test-support/fake-agent.contract.js';
+import { FleetInstallation, replicaSet } from '../test-support/fleet-installation.contract.js';
 
 let fleet: FleetInstallation;
 beforeAll(async () => {
@@ -110,7 +110,7 @@ describe('goals', () => {
     abandoned.catch(() => undefined);
     const waiting = agent.poll({ waitSeconds: 30 });
     gone.abort();
-    await expect(abandoned).rejects.toThrow();
+    await expect(abandoned).rejects.toThrow('aborted');
     await create('awaited');
     expect((await waiting)?.goal?.processes).toHaveLength(3);
   });

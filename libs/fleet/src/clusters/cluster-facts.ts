@@ -18,18 +18,8 @@ export function isReady(processes: readonly ProcessView[], now: Date): boolean {
  * Which fact to look for follows from the state, because 'all stopped' means nothing for a cluster that was not ordered to stop.
  */
 export function observedFact(state: ClusterState, processes: readonly ProcessView[], now: Date): ClusterFact | null {
-  switch (state) {
-    case 'CREATING':
-    case 'UPDATING':
-    case 'ENABLING':
-      return isReady(processes, now) ? { kind: 'all-ready' } : null;
-    case 'DISABLING':
-      return processes.every(isStopped) ? { kind: 'all-stopped' } : null;
-    case 'DELETING':
-      return processes.every(isRemoved) ? { kind: 'all-removed' } : null;
-    case 'IDLE':
-    case 'DISABLED':
-    case 'RESTORING':
-      return null;
-  }
+  if (state === 'CREATING' || state === 'UPDATING' || state === 'ENABLING') return isReady(processes, now) ? { kind: 'all-ready' } : null;
+  if (state === 'DISABLING') return processes.every(isStopped) ? { kind: 'all-stopped' } : null;
+  if (state === 'DELETING') return processes.every(isRemoved) ? { kind: 'all-removed' } : null;
+  return null;
 }

@@ -171,22 +171,18 @@ export type AtlasStateName = 'IDLE' | 'CREATING' | 'UPDATING' | 'DELETING' | 'RE
  * clients check the enumeration strictly, and the ones that poll for IDLE must not wait for a key that may be away for days. The truth is in
  * `selfManaged.state` and `selfManaged.disabledReason`.
  */
-export function atlasStateName(state: ClusterState): AtlasStateName {
-  switch (state) {
-    case 'CREATING':
-      return 'CREATING';
-    case 'UPDATING':
-    case 'ENABLING':
-    case 'RESTORING':
-      return 'UPDATING';
-    case 'DELETING':
-      return 'DELETING';
-    case 'IDLE':
-    case 'DISABLING':
-    case 'DISABLED':
-      return 'IDLE';
-  }
-}
+export const atlasStateName = (state: ClusterState): AtlasStateName => STATE_NAMES[state];
+
+const STATE_NAMES: Readonly<Record<ClusterState, AtlasStateName>> = {
+  CREATING: 'CREATING',
+  IDLE: 'IDLE',
+  UPDATING: 'UPDATING',
+  DISABLING: 'IDLE',
+  DISABLED: 'IDLE',
+  ENABLING: 'UPDATING',
+  RESTORING: 'UPDATING',
+  DELETING: 'DELETING',
+};
 
 /** States in which something is under way and the cluster is looked at again and again until it is over. */
 export const MOVING_STATES: readonly ClusterState[] = ['CREATING', 'UPDATING', 'DISABLING', 'ENABLING', 'RESTORING', 'DELETING'];

@@ -5,7 +5,6 @@ import {
   type EncryptionAtRestProvider,
   type KeyConfigurationState,
   type ProcessArgs,
-  type SelfManagedProcess,
 } from '@atrest/contracts';
 import { clusterNotFound, groupNotFound } from '@atrest/platform-http';
 import type { EventPublisher } from '@atrest/platform-messaging';
@@ -18,7 +17,7 @@ import { inTransaction, onDatabase } from '../query.js';
 import { Refusal } from '../refusal.js';
 import { summaryOf, type ClusterLifecycle } from './cluster-lifecycle.js';
 import type { ClusterRefusal } from './cluster-state.js';
-import type { Cluster, ClusterWithProcesses } from './cluster-view.js';
+import type { Cluster, ClusterProcess, ClusterWithProcesses } from './cluster-view.js';
 import {
   addHistory,
   findCluster,
@@ -43,7 +42,7 @@ import {
   type ClusterSettings,
 } from './settings/cluster-settings.js';
 import { changeOf, settingsOfNew } from './settings/read-document.js';
-import { wantedSettings } from './settings/render-cluster.js';
+import { majorOf, versionOf, wantedSettings } from './settings/render-cluster.js';
 import { maskArguments } from './settings/render-self-managed.js';
 import { usageBetween, type ProcessUsage, type UsagePeriod } from './usage.js';
 
@@ -249,34 +248,18 @@ export class Clusters {
     if (document.name != null && document.name !== cluster.name) {
       throw new Refusal('INVALID_CLUSTER_CONFIGURATION', 'The name of a cluster cannot be changed.');
     }
-    const change = changeOf(document, wanted);
+    const processes = (await processesOf(inTransaction(tx), [cluster.id])).get(cluster.id) ?? [];
+    checkProcesses(processes, document);
+    const change = changeOf(withoutReported(document, versionOf(cluster, processes), wanted), wanted);
     if (change.shards !== undefined && !sameTopology(change.shards, wanted.shards)) {
       throw new Refusal('INVALID_CLUSTER_CONFIGURATION', 'The number of shards and nodes of a cluster cannot be changed yet.');
     }
-    await this.checkProcesses(tx, cluster, document);
     if (change.encryptionAtRestProvider !== undefined && cluster.settings.encryptionAtRestProvider !== 'NONE') {
       // Neither turned off nor exchanged without a valid key: that would undo what the customer's key protects.
       const configuration = await findKeyConfiguration(inTransaction(tx), cluster.projectId, cluster.settings.encryptionAtRestProvider);
       if (configuration?.state !== 'VALID') throw settingsInvalid(cluster.settings.encryptionAtRestProvider);
     }
     return change;
-  }
-
-  /** Processes may come back as they were answered, and not otherwise. */
-  private async checkProcesses(tx: Transaction, cluster: Cluster, document: ClusterDocument): Promise<void> {
-    const asked = document.selfManaged?.processes;
-    if (asked == null) return;
-    const known = (await processesOf(inTransaction(tx), [cluster.id])).get(cluster.id) ?? [];
-    const address = (process: SelfManagedProcess) =>
-      known.find((each) => (each.hostId === process.hostId || each.hostname === process.hostname) && each.port === process.port);
-    const same = asked.every((process) => {
-      const match = address(process);
-      const args = process.extraArguments;
-      return match?.kind === process.kind && (args == null || String(args) === String(maskArguments(match.extraArguments)));
-    });
-    if (!same || asked.length !== known.length) {
-      throw new Refusal('INVALID_CLUSTER_CONFIGURATION', 'The processes of a cluster cannot be changed yet.', ['selfManaged.processes']);
-    }
   }
 
   /** A configuration that was saved a moment ago may still be on its way to us. */
@@ -320,6 +303,29 @@ const settingsInvalid = (provider: string): Refusal =>
 function checkRights(rights: ClusterRights): void {
   if (rights.mayChangeEncryption) return;
   throw new Refusal('ACCESS_FORBIDDEN', 'Only a Project Owner may choose the encryption at rest of a cluster.');
+}
+
+/** Processes may come back as they were answered, and not otherwise. */
+function checkProcesses(known: readonly ClusterProcess[], document: ClusterDocument): void {
+  const asked = document.selfManaged?.processes;
+  if (asked == null) return;
+  const same = asked.every((process) => {
+    const match = known.find((each) => (each.hostId === process.hostId || each.hostname === process.hostname) && each.port === process.port);
+    const args = process.extraArguments;
+    return match?.kind === process.kind && (args == null || String(args) === String(maskArguments(match.extraArguments)));
+  });
+  if (same && asked.length === known.length) return;
+  throw new Refusal('INVALID_CLUSTER_CONFIGURATION', 'The processes of a cluster cannot be changed yet.', ['selfManaged.processes']);
+}
+
+/** The version that the processes report is an answer and no wish: a client that sends it back asks for nothing. */
+function withoutReported(document: ClusterDocument, reported: string | null, wanted: ClusterSettings): ClusterDocument {
+  const { mongoDBVersion, mongoDBMajorVersion, ...rest } = document;
+  return {
+    ...rest,
+    ...(mongoDBVersion !== reported && { mongoDBVersion }),
+    ...((wanted.mongoDBMajorVersion !== null || mongoDBMajorVersion !== majorOf(reported)) && { mongoDBMajorVersion }),
+  };
 }
 
 const notFound = (name: string, projectId: string) => clusterNotFound(name.slice(0, 64), projectId);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { after, observation, processView } from '../test-support/process-views.js';
+import { after, observation, processView } from '../test-support/process-views.contract.js';
 import { concernChanges, type OpenConcern } from './concerns.js';
 
 const stopping = (change: Parameters<typeof processView>[1] = {}) => processView('mongod', { desired: 'stopped', ...change });

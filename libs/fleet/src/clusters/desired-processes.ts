@@ -29,22 +29,17 @@ function reasonFor(order: ClusterOrder): string | null {
   return reason === null ? null : `The ${reason.provider} key configuration is invalid: ${reason.detail}`;
 }
 
-/** The state every process of the cluster has to reach in the end. */
-function targetOf(state: ClusterState): Desired {
-  switch (state) {
-    case 'DISABLING':
-    case 'DISABLED':
-      return 'stopped';
-    case 'DELETING':
-      return 'removed';
-    case 'CREATING':
-    case 'IDLE':
-    case 'UPDATING':
-    case 'ENABLING':
-    case 'RESTORING':
-      return 'running';
-  }
-}
+/** What every process of the cluster has to be in the end. */
+const TARGETS: Readonly<Record<ClusterState, Desired>> = {
+  CREATING: 'running',
+  IDLE: 'running',
+  UPDATING: 'running',
+  DISABLING: 'stopped',
+  DISABLED: 'stopped',
+  ENABLING: 'running',
+  RESTORING: 'running',
+  DELETING: 'removed',
+};
 
 /**
  * What each process should be now, by process id. Phases are derived, not stored: a phase begins when its processes are ordered and is over when all of
@@ -52,7 +47,7 @@ function targetOf(state: ClusterState): Desired {
  * that somebody starts by hand does not send the others back to work.
  */
 export function desiredProcesses(order: ClusterOrder, processes: readonly ProcessView[], now: Date): Map<string, DesiredProcess> {
-  const target = targetOf(order.state);
+  const target = TARGETS[order.state];
   const reason = target === 'running' ? null : reasonFor(order);
   const result = new Map<string, DesiredProcess>();
   let blocked = false;
@@ -77,7 +72,7 @@ function isPhaseOver(process: ProcessView, target: Desired, now: Date): boolean 
 
 /** When a phase that is under way stops blocking the next one; null when none blocks. The moment at which the cluster has to be looked at again. */
 export function nextPhaseLimit(order: ClusterOrder, processes: readonly ProcessView[], now: Date): Date | null {
-  const target = targetOf(order.state);
+  const target = TARGETS[order.state];
   const limits = processes
     .filter((process) => process.desired === target && !isPhaseOver(process, target, now))
     .map((process) => process.desiredSince.getTime() + PHASE_LIMIT_MS);

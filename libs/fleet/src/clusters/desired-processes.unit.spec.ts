@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { after, observation, processView } from '../test-support/process-views.js';
+import { after, observation, processView } from '../test-support/process-views.contract.js';
 import { isReady, observedFact } from './cluster-facts.js';
 import type { ClusterProcess } from './cluster-view.js';
 import { desiredProcesses, nextPhaseLimit, PHASE_LIMIT_MS, type ClusterOrder } from './desired-processes.js';

@@ -3,8 +3,8 @@ import { createLogger } from '@atrest/platform-logging';
 import { EventPublisher } from '@atrest/platform-messaging';
 import { waitFor } from '@atrest/testing';
 import { keyConfigurationHandlers } from '../projections/key-configuration-handlers.js';
-import type { FakeAgent } from '../test-support/fake-agent.js';
-import { FakeKey, FleetInstallation, replicaSet } from '../test-support/fleet-installation.js';
+import type { FakeAgent } from '../test-support/fake-agent.contract.js';
+import { FakeKey, FleetInstallation, replicaSet } from '../test-support/fleet-installation.contract.js';
 import { ClusterLifecycle } from './cluster-lifecycle.js';
 
 let fleet: FleetInstallation;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { id } from '../test-support/process-views.js';
+import { id } from '../test-support/process-views.contract.js';
 import { NoRoomError, place, type PlacementHost, type PlacementRequest } from './placement.js';
 
 const host = (change: Partial<PlacementHost> = {}): PlacementHost => ({

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { after } from '../test-support/process-views.js';
+import { after } from '../test-support/process-views.contract.js';
 import { usageBetween } from './usage.js';
 
 const HOUR = 3_600_000;

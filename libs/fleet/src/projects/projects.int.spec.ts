@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FleetInstallation } from '../test-support/fleet-installation.js';
+import { FleetInstallation } from '../test-support/fleet-installation.contract.js';
 
 let fleet: FleetInstallation;
 beforeAll(async () => {

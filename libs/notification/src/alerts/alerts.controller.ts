@@ -12,7 +12,7 @@ import {
   type Page,
 } from '@atrest/platform-http';
 import { awaitProjection } from '@atrest/platform-persistence';
-import { Controller, Inject } from '@nestjs/common';
+import { Controller, Inject, type Type } from '@nestjs/common';
 import { z } from 'zod';
 import type { ProjectProjection } from '../projections/projects.js';
 import { alertConfigIdOf, type Alert } from './alert.js';
@@ -115,3 +115,6 @@ function viewOf(alert: Alert, orgId: string, baseUrl: string): AlertView {
     links: [{ rel: 'self', href: `${baseUrl}/api/atlas/v2/groups/${alert.projectId}/alerts/${alert.id}` }],
   };
 }
+
+/** Every controller of the service: what it serves, and what the generated API reference describes. */
+export const notificationControllers: readonly Type[] = [AlertsController];

@@ -47,6 +47,9 @@ export function versionOf(cluster: Cluster, processes: readonly ClusterProcess[]
   return reported[0] ?? cluster.settings.mongoDBVersion;
 }
 
+/** `8.0` of `8.0.4`. */
+export const majorOf = (version: string | null): string | undefined => version?.match(/^\d+\.\d+/)?.[0];
+
 const withNodes = (spec: NodeSettings): NodeSettings | undefined => (spec.nodeCount > 0 ? spec : undefined);
 
 const withoutDisk = (spec: NodeSettings | undefined): NodeSettings | undefined => {
@@ -117,7 +120,7 @@ function common(view: ClusterWithProcesses, settings: ClusterSettings, options: 
     backupEnabled: settings.backupEnabled,
     pitEnabled: settings.pitEnabled,
     paused: false,
-    mongoDBMajorVersion: settings.mongoDBMajorVersion ?? mongoDBVersion?.match(/^\d+\.\d+/)?.[0],
+    mongoDBMajorVersion: settings.mongoDBMajorVersion ?? majorOf(mongoDBVersion),
     mongoDBVersion,
     versionReleaseSystem: settings.versionReleaseSystem,
     terminationProtectionEnabled: settings.terminationProtectionEnabled,
@@ -140,22 +143,20 @@ function common(view: ClusterWithProcesses, settings: ClusterSettings, options: 
 export function renderCluster(view: ClusterWithProcesses, version: ClusterVersion, options: RenderOptions): Record<string, unknown> {
   const settings = wantedSettings(view.cluster);
   const shared = common(view, settings, options);
-  switch (version) {
-    case '2023-01-01':
-      return { ...shared, ...renderLegacy(settings, shared['connectionStrings'] as { standard?: string }, view.cluster.createdAt) };
-    case '2023-02-01':
-      return { ...shared, ...defined({ diskSizeGB: diskSizeOf(settings) }), replicationSpecs: oldReplicationSpecs(settings.shards) };
-    case '2024-08-05': {
-      const specs = replicationSpecs(settings.shards, options.effectiveFields);
-      return {
-        ...shared,
-        retainBackups: settings.retainBackups,
-        redactClientLogData: settings.redactClientLogData,
-        adaptiveCapacity: settings.adaptiveCapacity,
-        internalClusterRole: 'NONE',
-        replicationSpecs: specs,
-        ...(options.effectiveFields && { effectiveReplicationSpecs: specs }),
-      };
-    }
+  if (version === '2023-01-01') {
+    return { ...shared, ...renderLegacy(settings, shared['connectionStrings'] as { standard?: string }, view.cluster.createdAt) };
   }
+  if (version === '2023-02-01') {
+    return { ...shared, ...defined({ diskSizeGB: diskSizeOf(settings) }), replicationSpecs: oldReplicationSpecs(settings.shards) };
+  }
+  const specs = replicationSpecs(settings.shards, options.effectiveFields);
+  return {
+    ...shared,
+    retainBackups: settings.retainBackups,
+    redactClientLogData: settings.redactClientLogData,
+    adaptiveCapacity: settings.adaptiveCapacity,
+    internalClusterRole: 'NONE',
+    replicationSpecs: specs,
+    ...(options.effectiveFields && { effectiveReplicationSpecs: specs }),
+  };
 }

@@ -1,7 +1,7 @@
 import { ClusterDocumentSchema } from '@atrest/contracts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { after, observation, processView } from '../../test-support/process-views.js';
+import { after, observation, processView } from '../../test-support/process-views.contract.js';
 import type { Cluster } from '../cluster-view.js';
 import { checkClusterName, membersOf, type ClusterSettings } from './cluster-settings.js';
 import { changeOf, settingsOfNew } from './read-document.js';

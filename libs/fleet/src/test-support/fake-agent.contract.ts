@@ -9,7 +9,7 @@ import {
   type ProcessObservation,
 } from '@atrest/contracts';
 import type { Clock } from '@atrest/platform-time';
-import { observation } from './process-views.js';
+import { observation } from './process-views.contract.js';
 
 export type FakeAgentOptions = Omit<EnrolmentRequest, 'token'>;
 

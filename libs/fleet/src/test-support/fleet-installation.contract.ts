@@ -10,8 +10,8 @@ import { testDatabase, waitFor, type TestDatabase } from '@atrest/testing';
 import { keyConfigurationInvalidated, keyConfigurationSaved, keyConfigurationValidated, type EventDefinition } from '@atrest/contracts';
 import { randomUUID } from 'node:crypto';
 import { createFleetService, type FleetService } from '../create-fleet-service.js';
-import { FakeAgent, type FakeAgentOptions } from './fake-agent.js';
-import { START } from './process-views.js';
+import { FakeAgent, type FakeAgentOptions } from './fake-agent.contract.js';
+import { START } from './process-views.contract.js';
 
 const logger = createLogger({ service: 'test', level: 'silent' });
 const ISSUER = 'https://atrest.test';
