@@ -1,14 +1,13 @@
-import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { ConfigError } from '@atrest/platform-config';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadAgentConfig } from './agent-config.js';
 import { ChannelClient } from './channel-client.js';
 import { childEnvironment } from './child-environment.js';
+import { TEST_CERTIFICATE, TEST_CERTIFICATE_KEY } from './test-certificate.contract.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -21,11 +20,7 @@ describe('channel over TLS', () => {
   let url: string;
 
   beforeAll(async () => {
-    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
-    const files = ['-keyout', join(folder, 'key.pem'), '-out', join(folder, 'ca.pem')];
-    await promisify(execFile)('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', ...subject, ...files]);
-    const [key, cert] = await Promise.all([readFile(join(folder, 'key.pem')), readFile(join(folder, 'ca.pem'))]);
-    server = createServer({ key, cert }, (request, response) => {
+    server = createServer({ key: TEST_CERTIFICATE_KEY, cert: TEST_CERTIFICATE }, (request, response) => {
       if (request.url?.includes('waitSeconds=1')) response.writeHead(200).end('<html>captive proxy</html>');
       else response.writeHead(503, { 'content-type': 'application/json' }).end('{"errorCode":"BUSY","detail":"Later."}');
     });
@@ -41,13 +36,15 @@ describe('channel over TLS', () => {
 
   it('trusts the configured authority and no unknown one', async () => {
     await expect(poll(undefined)).rejects.toMatchObject({ code: 'CHANNEL.UNREACHABLE', transient: true });
-    const ca = await readFile(join(folder, 'ca.pem'), 'utf8');
-    await expect(poll(ca)).rejects.toMatchObject({ code: 'CHANNEL.UNAVAILABLE', status: 503, message: expect.stringContaining('Later.') });
+    await expect(poll(TEST_CERTIFICATE)).rejects.toMatchObject({
+      code: 'CHANNEL.UNAVAILABLE',
+      status: 503,
+      message: expect.stringContaining('Later.'),
+    });
   });
 
   it('does not take a page of somebody else for an answer, and waits for a better one', async () => {
-    const ca = await readFile(join(folder, 'ca.pem'), 'utf8');
-    await expect(poll(ca, 1)).rejects.toMatchObject({
+    await expect(poll(TEST_CERTIFICATE, 1)).rejects.toMatchObject({
       code: 'CHANNEL.NOT_UNDERSTOOD',
       transient: true,
       message: expect.not.stringContaining('captive'),

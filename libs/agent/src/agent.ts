@@ -70,6 +70,9 @@ const INTERVALS: AgentIntervals = {
 /** After a refusal the control plane is asked again this often: a credential comes back only when a person acts. */
 const REFUSED_RETRY_MS = 60_000;
 
+/** Results that are kept in case their task comes again; far more than can be on the way at a time. */
+const REMEMBERED_TASKS = 1_000;
+
 /** The process beside mongod and mongos on a host. */
 export interface Agent {
   /** Enrols the host if need be, takes up its goal and begins to converge. Rejects when enrolment is refused. */
@@ -101,7 +104,7 @@ class RunningAgent implements Agent {
   #authority: Authority = 'remembered';
   #polling: Promise<void> = Promise.resolve();
   #channelError: ChannelError | null = null;
-  #taskResults = new Map<string, AgentTaskResult>();
+  readonly #taskResults = new Map<string, { readonly result: AgentTaskResult; sent: boolean }>();
   #waiters: (() => void)[] = [];
 
   constructor(options: AgentOptions) {
@@ -201,6 +204,7 @@ class RunningAgent implements Agent {
         if (this.#channelError) this.#logger.info('the control plane answers again');
         this.#channelError = null;
         version = await this.#take(answer, version);
+        await this.#sendTaskResults();
         wait = this.#intervals.pollSeconds;
       } catch (error) {
         if (signal.aborted) return;
@@ -236,18 +240,16 @@ class RunningAgent implements Agent {
   /** Carries out an answer; returns the version to ask for next. */
   async #take(answer: PollResponse | null, version: number): Promise<number> {
     const goal = answer?.goal ?? null;
-    let next = version;
     if (goal && this.#isOurs(goal) && (this.#authority !== 'confirmed' || goal.version > (this.#goal?.version ?? -1))) {
       // First on disk, then in deed: an order that was taken is carried out even if this process ends now.
       await this.#state.rememberGoal(goal);
       this.#adoptGoal(goal, 'confirmed');
-      next = goal.version;
     } else if (goal === null && version === 0 && this.#authority !== 'confirmed') {
       this.#logger.info('the control plane has no goal for this host yet');
       this.#authority = 'confirmed';
     }
     for (const task of answer?.tasks ?? []) await this.#perform(task);
-    return next;
+    return this.#authority === 'confirmed' ? (this.#goal?.version ?? 0) : 0;
   }
 
   #isOurs(goal: HostGoal): boolean {
@@ -284,12 +286,19 @@ class RunningAgent implements Agent {
     supervisor.start();
   }
 
+  /** A task may come again, as long as its result has not arrived; it is done once. */
   async #perform(task: AgentTask): Promise<void> {
-    // A task comes again until its result has arrived; it is done once.
-    const result = this.#taskResults.get(task.id) ?? (await this.#resultOf(task));
-    this.#taskResults.set(task.id, result);
-    if (this.#taskResults.size > 1_000) this.#taskResults.delete(this.#taskResults.keys().next().value!);
-    await this.#channel.reportTask(this.#credential!.credential, result);
+    const known = this.#taskResults.get(task.id);
+    this.#taskResults.set(task.id, { result: known?.result ?? (await this.#resultOf(task)), sent: false });
+  }
+
+  async #sendTaskResults(): Promise<void> {
+    for (const entry of this.#taskResults.values()) {
+      if (entry.sent) continue;
+      await this.#channel.reportTask(this.#credential!.credential, entry.result);
+      entry.sent = true;
+    }
+    while (this.#taskResults.size > REMEMBERED_TASKS) this.#taskResults.delete(this.#taskResults.keys().next().value!);
   }
 
   async #resultOf(task: AgentTask): Promise<AgentTaskResult> {

@@ -44,7 +44,7 @@ export function observationOf(facts: ObservedFacts): ProcessObservation {
   const running = facts.status === 'running';
   const hello = running ? facts.hello : null;
   const silent = running && hello === null && facts.readyAt !== null && facts.now - facts.readyAt > SILENT_AFTER_MS;
-  const overdue = facts.stop !== null && facts.now - facts.stop.signalledAt >= facts.warnAfterMs;
+  const overdue = facts.stop !== null && facts.now - facts.stop.signalledAt >= facts.warnAfterMs ? facts.stop.wallTime : null;
   const causes = [
     facts.blocked,
     running || facts.status === 'starting' ? facts.administrationError : null,
@@ -63,7 +63,7 @@ export function observationOf(facts: ObservedFacts): ProcessObservation {
     exitSignal: facts.lastEnd?.signal ?? null,
     error: causes.find((cause) => cause !== null) ?? null,
     lastLogLines: [...(facts.lastEnd?.lines ?? [])],
-    stopOverdueSince: overdue ? facts.stop!.wallTime.toISOString() : null,
+    stopOverdueSince: overdue?.toISOString() ?? null,
     startedByHandAt: facts.startedByHandAt?.toISOString() ?? null,
   };
 }

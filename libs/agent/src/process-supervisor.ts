@@ -39,7 +39,7 @@ export class ProcessSupervisor {
   #status: { value: ProcessStatus; since: Date };
   #observation: ProcessObservation | null = null;
   #timer: NodeJS.Timeout | undefined;
-  #adoptedLogPath: string | null = null;
+  #logPath: string | null = null;
 
   constructor(context: SupervisorContext, supervised: SupervisedGoal) {
     this.#context = context;
@@ -92,7 +92,7 @@ export class ProcessSupervisor {
   }
 
   async lastLogLines(count: number): Promise<string[]> {
-    return tailLog(this.#adoptedLogPath ?? this.#context.state.logPath(this.goal.id), count);
+    return tailLog(this.#logPath ?? this.#context.state.logPath(this.goal.id), count);
   }
 
   async #round(): Promise<void | 'again'> {
@@ -206,7 +206,6 @@ export class ProcessSupervisor {
     const { goal } = this;
     const launched = await follow(found, process);
     const ours = isSame(await this.#context.state.processRecord(goal.id), found);
-    this.#adoptedLogPath = launched.logPath;
     const byHand = !ours && goal.desired !== 'running' && (this.#everAbsent || !goal.adopted);
     if (byHand) this.#startedByHandAt = this.#context.clock.now();
     const message = byHand ? 'a process was started by hand although it should be stopped' : 'running process adopted';
@@ -218,6 +217,7 @@ export class ProcessSupervisor {
 
   #begin({ process, log, logPath }: Launched, oddity: string | null): void {
     this.#oddity = oddity;
+    this.#logPath = logPath;
     this.#run = new SupervisedRun({
       process,
       log,

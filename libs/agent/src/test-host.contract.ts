@@ -100,6 +100,8 @@ export class TestHost {
       await adopted.exited;
     }
     await rm(this.folder, { recursive: true, force: true });
+    const [problem] = this.controlPlane.problems;
+    if (problem !== undefined) throw new Error('the agent sent what the contracts do not allow', { cause: problem });
   }
 
   client(url: string): MongoClient {

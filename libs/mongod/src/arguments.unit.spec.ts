@@ -16,10 +16,7 @@ const member: ArgumentsGoal = {
 describe('command line', () => {
   it('says what the goal says, in an order of its own', () => {
     expect(commandLine(member, '/state/p.log')).toEqual({
-      argv: [
-        ...['--dbpath', '/data/a b', '--replSet', 'rs0', '--port', '27017', '--bind_ip', '127.0.0.1,db1.example'],
-        ...['--logpath', '/state/p.log', '--logappend'],
-      ],
+      argv: '--dbpath|/data/a b|--replSet|rs0|--port|27017|--bind_ip|127.0.0.1,db1.example|--logpath|/state/p.log|--logappend'.split('|'),
       logPath: '/state/p.log',
     });
   });

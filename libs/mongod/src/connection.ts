@@ -167,6 +167,6 @@ function readOpTime(value: unknown): OpTime | null {
   const term = 't' in value ? value.t : -1;
   return {
     term: Long.isLong(term) ? term.toNumber() : Number(term),
-    timestamp: BigInt.asUintN(64, BigInt(value.ts.toString())),
+    timestamp: BigInt.asUintN(64, value.ts.toBigInt()),
   };
 }

@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MongoClient } from 'mongodb';
-import { expect, vi } from 'vitest';
+import { vi } from 'vitest';
 import { commandLine, type ArgumentsGoal } from './arguments.js';
 import { ChildProcessRunner } from './child-process-runner.js';
 import { MongodConnection } from './connection.js';
@@ -153,9 +153,16 @@ export class MongodHarness {
     let position = -1;
     for (const id of ids) {
       position = seen.indexOf(id, position + 1);
-      expect(position, `log id ${id} in its place`).toBeGreaterThanOrEqual(0);
+      if (position < 0) throw new Error(`log id ${id} is not in its place: ${seen.join(' ')}`);
     }
   }
+}
+
+/** An item that must be there. */
+export function at<T>(items: readonly T[], index: number): T {
+  const item = items[index];
+  if (item === undefined) throw new RangeError(`there is no item ${index}`);
+  return item;
 }
 
 /** A port that nobody listens on at this moment. */

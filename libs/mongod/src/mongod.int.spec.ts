@@ -1,27 +1,24 @@
 import { simExecutables } from '@atrest/testing';
-import { describe, expect, it } from 'vitest';
 import { findMongod } from './locate.js';
 import { mongodContract } from './mongod.contract.js';
+import type { ServerUnderTest } from './mongod-harness.contract.js';
 
-const sim = simExecutables();
+const ABSENT: ServerUnderTest = { mongod: '', mongos: null, extraArguments: [], env: {} };
+
 // Elections and heartbeats of the stand-in take a tenth of the recorded times: this suite is about what happens, not when.
-mongodContract('mongod-sim', { ...sim, extraArguments: ['--setParameter', 'simFast=true'], env: {} });
+mongodContract('mongod-sim', { ...simExecutables(), extraArguments: ['--setParameter', 'simFast=true'], env: {} });
 
-const { MONGOD_BIN } = process.env;
-if (MONGOD_BIN) {
+const real = await realServer();
+mongodContract(real ? 'the real server' : 'the real server (set MONGOD_BIN and MONGOS_BIN)', real ?? ABSENT, { skipped: real === null });
+
+/** The server that MONGOD_BIN names, or null. ATREST_REQUIRE=mongod turns its absence into a failure. */
+async function realServer(): Promise<ServerUnderTest | null> {
+  if (!process.env['MONGOD_BIN']) {
+    if ((process.env['ATREST_REQUIRE'] ?? '').split(',').includes('mongod'))
+      throw new Error('ATREST_REQUIRE names mongod, but MONGOD_BIN is not set.');
+    return null;
+  }
   const found = await findMongod({ env: process.env });
   if (!found.found) throw new Error(found.message);
-  mongodContract(`the real server (${found.version})`, {
-    mongod: found.mongod,
-    mongos: found.mongos,
-    extraArguments: ['--wiredTigerCacheSizeGB', '0.25', '--oplogSize', '64'],
-    env: {},
-  });
-} else {
-  describe('mongod contract: the real server', () => {
-    const required = (process.env['ATREST_REQUIRE'] ?? '').split(',').includes('mongod');
-    it.skipIf(!required)('set MONGOD_BIN (and MONGOS_BIN) to run this suite against a real server', () => {
-      expect(MONGOD_BIN, 'ATREST_REQUIRE names mongod, but MONGOD_BIN is not set').toBeDefined();
-    });
-  });
+  return { mongod: found.mongod, mongos: found.mongos, extraArguments: ['--wiredTigerCacheSizeGB', '0.25', '--oplogSize', '64'], env: {} };
 }

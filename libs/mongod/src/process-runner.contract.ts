@@ -6,11 +6,11 @@ import { StartError, type ProcessRunner, type StartSpec, type SupervisedProcess 
 export interface RunnerHarness {
   readonly runner: ProcessRunner;
   /** A program with this behaviour on a data path of its own. */
-  spec(behaviour: InMemoryBehaviour): Promise<StartSpec & { dbPath: string }>;
+  readonly spec: (behaviour: InMemoryBehaviour) => Promise<StartSpec & { dbPath: string }>;
   /** Resolves when the program has done what it does first (it handles signals from then on). */
-  settled(spec: StartSpec): Promise<void>;
+  readonly settled: (spec: StartSpec) => Promise<void>;
   /** A second runner that knows nothing of the first one's processes, as after the agent's own restart. */
-  another(): ProcessRunner;
+  readonly another: () => ProcessRunner;
 }
 
 /** The contract of {@link ProcessRunner}, kept by the real one and by the one in memory. */

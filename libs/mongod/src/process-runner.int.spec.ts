@@ -40,10 +40,14 @@ async function realSpec(behaviour: InMemoryBehaviour) {
   };
 }
 
+async function settled(spec: { consolePath: string }): Promise<void> {
+  await vi.waitUntil(async () => (await readFile(spec.consolePath, 'utf8')).includes('settled'), { timeout: 20_000 });
+}
+
 processRunnerContract('child processes', () => ({
   runner: new ChildProcessRunner({ pollMs: 20, scanReuseMs: 0 }),
   spec: realSpec,
-  settled: (spec) => vi.waitFor(async () => expect(await readFile(spec.consolePath, 'utf8')).toContain('settled'), { timeout: 20_000 }),
+  settled,
   another: () => new ChildProcessRunner({ pollMs: 20, scanReuseMs: 0 }),
 }));
 
@@ -79,7 +83,7 @@ describe('the process on a data path', () => {
     const held = join(spec.dbPath, 'WiredTiger.lock');
     const child = await runner.start({ ...spec, argv: [join(folder, 'holder.mjs')], env: { ...spec.env, HELD: held } });
     try {
-      await vi.waitFor(async () => expect(await readFile(spec.consolePath, 'utf8')).toContain('settled'), { timeout: 20_000 });
+      await settled(spec);
       await writeFile(join(spec.dbPath, 'mongod.lock'), `${child.identity.pid}\n`);
       const link = join(folder, 'link');
       await symlink(spec.dbPath, link);
@@ -106,7 +110,7 @@ describe('the process on a data path', () => {
     const runner = new ChildProcessRunner({ pollMs: 20, scanReuseMs: 0 });
     const first = await runner.start({ ...spec, argv: [starter], consolePath: join(folder, 'starter.log') });
     await first.exited;
-    await vi.waitFor(async () => expect(await readFile(spec.consolePath, 'utf8')).toContain('settled'), { timeout: 20_000 });
+    await settled(spec);
     const found = await runner.find({ dbPath: spec.dbPath });
     const adopted = await runner.adopt(found!);
     await runner.signal(found!, 'SIGTERM');

@@ -38,7 +38,7 @@ function mayBeServer(argv: readonly string[]): boolean {
   const program = basename(argv[0] ?? '');
   if (/^(ba|da|z|k|c|a)?sh$|^(sudo|su|env|nohup|setsid|strace|gdb|timeout|grep|vi|vim|less|tail|cat)$/.test(program)) {
     // A script without exec stays a shell; then argv[1] is the script itself, never `-c`.
-    return /mongo[ds]/.test(basename(argv[1] ?? '')) && /sh$/.test(program);
+    return /mongo[ds]/.test(basename(argv[1] ?? '')) && program.endsWith('sh');
   }
   return /mongo[ds]/.test(program) || argv.some((argument) => /^--?(dbpath|configdb)(=|$)/.test(argument));
 }

@@ -91,7 +91,7 @@ export class RunLog {
         this.#ready = true;
         break;
       case LOG_IDS.memberState:
-        this.#memberState = String(record.attributes['newState'] ?? '') || null;
+        this.#memberState = typeof record.attributes['newState'] === 'string' ? record.attributes['newState'] : null;
         break;
       case LOG_IDS.shutDown:
         this.#exitCode = typeof record.attributes['exitCode'] === 'number' ? record.attributes['exitCode'] : null;
