@@ -33,8 +33,11 @@ function operation(route, components) {
     required: query.required?.includes(name) ?? false,
     schema,
   }));
-  const content = (schema, io) =>
-    Object.fromEntries(mediaTypes(route).map((type) => [type, schema ? { schema: schemaOf(schema, io) } : {}]));
+  const content = (suffix, schema, io) => {
+    // One component serves every version of the operation.
+    const media = schema ? { schema: component(suffix, schema, io) } : {};
+    return Object.fromEntries(mediaTypes(route).map((type) => [type, media]));
+  };
   return {
     operationId: id,
     tags: [route.controller.replace(/Controller$/, '')],
