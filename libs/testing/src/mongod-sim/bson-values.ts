@@ -5,7 +5,7 @@ export type Doc = Record<string, unknown>;
 
 /** Decodes one BSON document without converting numbers to JavaScript numbers. */
 export function decodeDocument(bytes: Uint8Array): Doc {
-  return deserialize(bytes, { promoteValues: false, promoteLongs: false, promoteBuffers: false, bsonRegExp: true }) as Doc;
+  return deserialize(bytes, { promoteValues: false, promoteLongs: false, promoteBuffers: false, bsonRegExp: true });
 }
 
 /** Encodes one BSON document; JavaScript integers become int32 (or double beyond it), as the driver does. */
@@ -18,7 +18,7 @@ export function numberOf(value: unknown): number | undefined {
   if (typeof value === 'number') return value;
   if (typeof value === 'bigint') return Number(value);
   if (value instanceof Int32 || value instanceof Double) return value.value;
-  if (Long.isLong(value) && !(value instanceof Timestamp)) return (value as Long).toNumber();
+  if (Long.isLong(value) && !(value instanceof Timestamp)) return value.toNumber();
   return undefined;
 }
 

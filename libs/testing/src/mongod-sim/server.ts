@@ -5,7 +5,7 @@ import type { StorageEngine } from './storage/engine.js';
 import type { ServerLog } from './process/log.js';
 import type { ServerOptions } from './process/options.js';
 import type { Parameters, Timings } from './process/parameters.js';
-import type { ReplicationCoordinator } from './replication/coordinator.js';
+import type { Replication } from './replication/replication.js';
 import type { TopologyVersion } from './topology-version.js';
 import type { WireServer } from './wire/server.js';
 
@@ -41,5 +41,5 @@ export interface MongodServer extends ServerBase {
   writer: DataWriter;
   cursors: Cursors;
   /** Absent when the server runs without --replSet. */
-  replication: ReplicationCoordinator | undefined;
+  replication: Replication | undefined;
 }

@@ -22,7 +22,7 @@ export class TopologyVersion {
 
   /** Lets everybody who waits look again, without a change. */
   wake(): void {
-    for (const done of [...this.#waiting]) done();
+    for (const done of this.#waiting) done();
   }
 
   /** The client has seen the present version: a reply would tell it nothing new. */

@@ -6,7 +6,7 @@ import { matches, project, sortDocuments, valuesAt } from '../storage/matcher.js
 import { CommandError } from './command-error.js';
 import type { CommandContext } from './command.js';
 import { ListSource } from './cursors.js';
-import { documentsOf } from './query.js';
+import { documentsOf } from './scan.js';
 
 function evaluate(document: Doc, expression: unknown): unknown {
   if (typeof expression === 'string' && expression.startsWith('$')) return valuesAt(document, expression.slice(1))[0];

@@ -8,7 +8,7 @@ import type { WriteOperation } from '../storage/data-writer.js';
 import { CommandError } from './command-error.js';
 import type { CommandContext, CommandTable } from './command.js';
 import { ListSource } from './cursors.js';
-import { namespaceOf } from './query.js';
+import { namespaceOf } from './scan.js';
 import { acknowledge } from './write.js';
 
 async function written(server: MongodServer, command: Doc, operations: WriteOperation[], reply: Doc): Promise<Doc> {

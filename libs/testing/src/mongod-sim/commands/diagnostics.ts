@@ -1,5 +1,5 @@
 import { hostname, totalmem } from 'node:os';
-import { type Doc, isDocument, long, numberOf, truthy } from '../bson-values.js';
+import { type Doc, long, numberOf } from '../bson-values.js';
 import { FEATURE_COMPATIBILITY_VERSION, VERSION, buildInfo } from '../process/identity.js';
 import { ParameterError } from '../process/parameters.js';
 import type { ServerBase } from '../server.js';
@@ -93,22 +93,4 @@ function getLog(server: ServerBase, which: unknown): Doc {
   const lines = typeof which === 'string' ? server.log.recent(which) : undefined;
   if (lines === undefined) throw new CommandError(96, `no RamLog named: ${String(which)}`);
   return { totalLinesWritten: lines.length, log: [...lines] };
-}
-
-/** Waits as a command asked by `maxTimeMS`, at most; undefined means as long as it takes. */
-export function maxTimeMs(command: Doc): number | undefined {
-  const value = numberOf(command['maxTimeMS']);
-  return value === undefined || value === 0 ? undefined : value;
-}
-
-/** The write concern of a command; without one, the default that was set for the deployment, else w: 1. */
-export function writeConcernOf(command: Doc, fallback: unknown): { w: number | string; j: boolean; wtimeoutMs: number } {
-  const asked = isDocument(command['writeConcern']) ? command['writeConcern'] : {};
-  const given = asked['w'] === undefined && asked['j'] === undefined && isDocument(fallback) ? fallback : asked;
-  const w = given['w'];
-  return {
-    w: typeof w === 'string' ? w : (numberOf(w) ?? 1),
-    j: truthy(given['j']),
-    wtimeoutMs: numberOf(given['wtimeout']) ?? 0,
-  };
 }

@@ -2,42 +2,17 @@ import { Timestamp } from 'bson';
 import { type Doc, isDocument, numberOf, stringOf, truthy } from '../bson-values.js';
 import type { MongodServer } from '../server.js';
 import { OPLOG_NS } from '../storage/engine.js';
-import { matches, project, sortDocuments, valuesAt } from '../storage/matcher.js';
+import { project, sortDocuments, valuesAt } from '../storage/matcher.js';
 import { keyOf } from '../storage/keys.js';
 import { aggregate } from './aggregate.js';
 import { CommandError } from './command-error.js';
+import { maxTimeMs } from './command-options.js';
 import type { CommandContext, CommandTable } from './command.js';
 import { ListSource } from './cursors.js';
-import { maxTimeMs } from './diagnostics.js';
 import { OplogSource } from './oplog-source.js';
+import { namespaceOf, select } from './scan.js';
 
 const DEFAULT_AWAIT_MS = 1000;
-
-/** Namespace of a command whose first field names the collection. Throws InvalidNamespace (73). */
-export function namespaceOf({ db, command, name }: CommandContext): string {
-  const collection = command[name];
-  if (typeof collection !== 'string' || collection === '' || collection.includes('\0')) {
-    throw new CommandError(73, `Invalid namespace specified '${db}.${String(collection)}'`);
-  }
-  return `${db}.${collection}`;
-}
-
-/** All documents of a namespace; an absent collection is empty. */
-export function documentsOf(server: MongodServer, ns: string): Doc[] {
-  if (ns === OPLOG_NS) return server.engine.oplog.entries();
-  return server.engine.collection(ns)?.documents() ?? [];
-}
-
-/** Documents that satisfy a filter. An `_id` given as a value is looked up directly. */
-export function select(server: MongodServer, ns: string, filter: Doc): Doc[] {
-  const id = filter['_id'];
-  const collection = server.engine.collection(ns);
-  if (collection !== undefined && id !== undefined && id !== null && !isDocument(id) && typeof id !== 'object') {
-    const found = collection.get(id);
-    return found !== undefined && matches(found, filter) ? [found] : [];
-  }
-  return documentsOf(server, ns).filter((document) => matches(document, filter));
-}
 
 function page(documents: Doc[], command: Doc): Doc[] {
   const skip = numberOf(command['skip']) ?? 0;

@@ -8,8 +8,8 @@ import { applyUpdate, upsertDocument, withId } from '../storage/update.js';
 import { CommandError } from './command-error.js';
 import type { CommandContext, CommandTable } from './command.js';
 import { storedDefaults } from './default-concerns.js';
-import { writeConcernOf } from './diagnostics.js';
-import { namespaceOf, select } from './query.js';
+import { writeConcernOf } from './command-options.js';
+import { namespaceOf, select } from './scan.js';
 
 const MAX_DOCUMENT_BYTES = 16 * 1024 * 1024;
 

@@ -1,34 +1,34 @@
-import { createServer } from 'node:net';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { hostname, release } from 'node:os';
-import { UUID } from 'bson';
-import type { Doc } from '../bson-values.js';
 import { Cursors } from '../commands/cursors.js';
 import { Dispatcher } from '../commands/dispatcher.js';
 import { admitCommand, mongodTables, replyFields } from '../commands/mongod-commands.js';
 import { readPlantedFaults, serveControl } from '../control/control-server.js';
-import { controlPathFor } from '../control/control-path.js';
 import { Faults } from '../control/faults.js';
-import type { ReplicationCoordinator } from '../replication/coordinator.js';
+import type { Replication } from '../replication/replication.js';
 import { awaitConfigServer, lingerWithoutConfigServer } from '../router/shard-member.js';
 import type { MongodServer, StopRequest } from '../server.js';
 import { DataWriter } from '../storage/data-writer.js';
 import { StorageEngine } from '../storage/engine.js';
 import { TopologyVersion } from '../topology-version.js';
 import { WireServer } from '../wire/server.js';
+import { connectionHooks } from './connection-hooks.js';
 import { DbPathError, DbPathLock } from './db-path.js';
 import { type StopSignal, abort, endOnDiskError, logSignal } from './ending.js';
-import { FEATURE_COMPATIBILITY_VERSION, buildInfo } from './identity.js';
+import { writeFirstCollections, writeSessionsCollection } from './first-collections.js';
+import { buildInfo } from './identity.js';
 import { keyFileProblem } from './key-file.js';
 import { ACCESS_CONTROL_WARNING, MAIN_LINES, ROOT_WARNING } from './log-lines.js';
 import type { ServerLog, Severity } from './log.js';
 import type { ServerOptions } from './options.js';
 import { type Parameters, type Timings, timingsFor } from './parameters.js';
-import type { Launch } from './run.js';
+import { type Launch, controlPathOf, listenProblem, listenerError } from './launch.js';
 import { onSignal } from './startup-signals.js';
 import { runStopSequence } from './stop-sequence.js';
 
 const INIT = 'initandlisten';
+/** A stopping member seeks no election any more. */
+const NEVER_AGAIN_MS = 24 * 3600 * 1000;
 
 /** A never-settling promise: the start ends here because the server is being stopped. */
 function forever(): Promise<never> {
@@ -49,7 +49,7 @@ export class Mongod implements MongodServer {
   stopping = false;
   engine!: StorageEngine;
   writer!: DataWriter;
-  replication: ReplicationCoordinator | undefined;
+  replication: Replication | undefined;
   #lock: DbPathLock | undefined;
   /** A stop has begun: the start must not go on. */
   #stopRequested = false;
@@ -67,31 +67,18 @@ export class Mongod implements MongodServer {
       fatal: (error) => endOnDiskError(log, error),
     });
     commandNames.push(...dispatcher.names());
-    this.wire = new WireServer({
-      handle: (request, connection) => dispatcher.handle(request, connection),
-      accepted: (connection, open) =>
-        log.info('listener', 'NETWORK', 22943, 'Connection accepted', {
-          remote: connection.remote,
-          connectionId: connection.id,
-          connectionCount: open,
-        }),
-      ended: (connection, open) => {
-        log.info(connection.context, 'NETWORK', 22944, 'Connection ended', {
-          remote: connection.remote,
-          connectionId: connection.id,
-          connectionCount: open,
-        });
-        if (connection.member !== undefined) this.replication?.connectionLost(connection.member);
-      },
-      invalid: (connection, reason) => log.error(connection.context, 'NETWORK', 4615638, 'Invalid message, closing connection', { reason }),
-    });
+    this.wire = new WireServer(
+      connectionHooks(log, dispatcher, ({ member }) => {
+        if (member !== undefined) this.replication?.connectionLost(member);
+      }),
+    );
   }
 
   /** Starts the server. The promise settles when it waits for connections; it never rejects: failures end the process. */
   async start(): Promise<void> {
     onSignal((signal) => this.#signalled(signal));
     this.#mainLines();
-    const controlPath = this.#controlPath();
+    const controlPath = controlPathOf(this);
     if (controlPath !== undefined) readPlantedFaults(controlPath, this.faults);
     this.#startLines();
     await this.#checkPort();
@@ -114,7 +101,7 @@ export class Mongod implements MongodServer {
       );
     await this.#pause(this.faults.startDelayMs);
     await this.#listen();
-    if (this.options.replSet === undefined) this.#createSessionsCollection();
+    if (this.options.replSet === undefined) writeSessionsCollection(this);
   }
 
   async stop({ context, force, waitMs }: StopRequest): Promise<void> {
@@ -126,7 +113,7 @@ export class Mongod implements MongodServer {
       stepDown: async () => {
         if (wasPrimary) {
           try {
-            await this.replication?.stepDownForStop(waitMs, force, context);
+            await this.replication?.stepDown({ waitMs, force, frozenMs: NEVER_AGAIN_MS, context });
           } catch (error) {
             this.#stopRequested = false;
             throw error;
@@ -187,11 +174,6 @@ export class Mongod implements MongodServer {
     if (this.#stopRequested) await forever();
   }
 
-  #controlPath(): string | undefined {
-    const setting = this.parameters.get('simControl');
-    return typeof setting === 'string' && setting !== '' ? controlPathFor(setting, this.options.port) : undefined;
-  }
-
   #faultSet(kind: string): void {
     if (kind === 'crash') abort(this.log, 'SignalHandler');
     if (kind === 'lose-disk') this.engine.diskLost = true;
@@ -226,22 +208,14 @@ export class Mongod implements MongodServer {
 
   /** mongod takes the port before it looks at the dbPath: with both in use the port decides. */
   async #checkPort(): Promise<void> {
-    const { addresses, port } = this.options;
-    for (const host of addresses) {
-      const problem = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
-        const trial = createServer();
-        trial.once('error', resolve);
-        trial.listen({ host, port }, () => trial.close(() => resolve(undefined)));
-      });
-      if (problem !== undefined) await this.#portFailure(problem);
-    }
+    const problem = await listenProblem(this.options);
+    if (problem !== undefined) await this.#portFailure(problem);
     this.#stage.transport = true;
     await this.#pause();
   }
 
-  async #portFailure(problem: NodeJS.ErrnoException): Promise<never> {
-    const errmsg = problem.code === 'EADDRINUSE' ? 'Address already in use' : problem.message;
-    this.log.error(INIT, 'STORAGE', 20568, 'Error setting up listener', { error: { code: 9001, codeName: 'SocketException', errmsg } });
+  #portFailure(problem: NodeJS.ErrnoException): Promise<never> {
+    this.log.error(INIT, 'STORAGE', 20568, 'Error setting up listener', { error: listenerError(problem) });
     return this.#fail(48);
   }
 
@@ -260,6 +234,7 @@ export class Mongod implements MongodServer {
       this.log.warn(INIT, 'STORAGE', 22271, 'Detected unclean shutdown - Lock file is not empty', { lockFile: `${dbPath}/mongod.lock` });
     }
     this.#lock.markRunning();
+    if (this.options.pidFile !== undefined) writeFileSync(this.options.pidFile, `${process.pid}\n`);
     const message = (text: string): void => this.log.info(INIT, 'STORAGE', 22430, 'WiredTiger message', { message: text });
     if (unclean) {
       this.log.info(INIT, 'STORAGE', 22270, 'Storage engine to use detected by data files', {
@@ -291,7 +266,12 @@ export class Mongod implements MongodServer {
     this.log.info(INIT, 'STORAGE', 22262, 'Timestamp monitor starting');
     this.#stage.storage = true;
     this.#warnings();
-    this.#firstCollections();
+    try {
+      writeFirstCollections(this);
+    } catch (error) {
+      endOnDiskError(this.log, error);
+      throw error;
+    }
     await this.#pause();
   }
 
@@ -322,38 +302,6 @@ export class Mongod implements MongodServer {
     this.log.write(INIT, { s, c, id, msg, startupWarning: true });
   }
 
-  #createCollection(context: string, ns: string, options: Doc, disposition: string): void {
-    const uuid = new UUID();
-    this.log.info(context, 'STORAGE', 20320, 'createCollection', { namespace: ns, uuidDisposition: disposition, uuid: { uuid }, options });
-    this.writer.writeUnlogged([{ k: 'create', ns, uuid, options }]);
-    this.log.info(context, 'INDEX', 20345, 'Index build: done building', { buildUUID: null, namespace: ns, index: '_id_' });
-  }
-
-  #firstCollections(): void {
-    try {
-      if (this.engine.fresh) {
-        this.#createCollection(INIT, 'admin.system.version', {}, 'provided');
-        this.log.info(INIT, 'COMMAND', 20459, 'Setting featureCompatibilityVersion', { newVersion: FEATURE_COMPATIBILITY_VERSION });
-        const doc = { _id: 'featureCompatibilityVersion', version: FEATURE_COMPATIBILITY_VERSION };
-        this.writer.writeUnlogged([{ k: 'put', ns: 'admin.system.version', doc }]);
-      }
-      this.log.info(INIT, 'STORAGE', 20536, 'Flow Control is enabled on this deployment');
-      if (this.engine.fresh) this.#createCollection(INIT, 'local.startup_log', { capped: true, size: 10_485_760 }, 'generated');
-      const doc = {
-        _id: `${hostname()}-${this.startedAt}`,
-        hostname: hostname(),
-        startTime: new Date(this.startedAt),
-        cmdLine: this.options.parsed,
-        pid: process.pid,
-        buildinfo: buildInfo(),
-      };
-      this.writer.writeUnlogged([{ k: 'put', ns: 'local.startup_log', doc }]);
-    } catch (error) {
-      endOnDiskError(this.log, error);
-      throw error;
-    }
-  }
-
   async #openReplication(setName: string): Promise<void> {
     const { ReplicationCoordinator } = await import('../replication/coordinator.js');
     this.replication = new ReplicationCoordinator(this, setName);
@@ -382,12 +330,6 @@ export class Mongod implements MongodServer {
     if (this.options.clusterRole !== 'shardsvr') return;
     await awaitConfigServer(this);
     if (this.#stopRequested) await forever();
-  }
-
-  #createSessionsCollection(): void {
-    if (this.engine.collection('config.system.sessions') !== undefined) return;
-    if (this.parameters.get('disableLogicalSessionCacheRefresh') === true) return;
-    this.#createCollection('LogicalSessionCacheRefresh', 'config.system.sessions', {}, 'generated');
   }
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { stringOf } from '../bson-values.js';
-import { type ServerLog, ServerLog as Log } from './log.js';
+import type { Launch } from './launch.js';
+import { ServerLog } from './log.js';
 import {
   OptionError,
   type Program,
@@ -12,15 +13,23 @@ import {
 } from './options.js';
 import { ParameterError, Parameters } from './parameters.js';
 
-/** What a program is started with. */
-export interface Launch {
-  options: ServerOptions;
-  parameters: Parameters;
-  log: ServerLog;
-}
-
 function print(descriptor: 1 | 2, text: string): void {
   writeFileSync(descriptor, text);
+}
+
+function refuse(text: string): never {
+  print(2, text);
+  process.exit(2);
+}
+
+function openLog({ logPath, logAppend }: ServerOptions): ServerLog {
+  try {
+    return ServerLog.open(logPath, logAppend);
+  } catch (error) {
+    const reason = `FileNotOpen: Failed to open ${logPath ?? ''}: ${(error as NodeJS.ErrnoException).code ?? 'unknown'}`;
+    ServerLog.open().fatal('main', 'CONTROL', 20574, 'Error during global initialization', { error: reason });
+    return process.exit(1);
+  }
 }
 
 async function prepare(program: Program, args: string[]): Promise<Launch> {
@@ -54,7 +63,7 @@ async function prepare(program: Program, args: string[]): Promise<Launch> {
   if (process.env['MONGOD_SIM_CONTROL'] !== undefined && parameters.get('simControl') === '') {
     parameters.set('simControl', process.env['MONGOD_SIM_CONTROL']);
   }
-  return { options, parameters, log: Log.open(options.logPath, options.logAppend) };
+  return { options, parameters, log: openLog(options) };
 }
 
 async function launch(program: Program, args: string[]): Promise<Launch> {
@@ -62,14 +71,12 @@ async function launch(program: Program, args: string[]): Promise<Launch> {
     const prepared = await prepare(program, args);
     // `ps` and pidof show the program under its own name, while /proc/<pid>/cmdline keeps every argument.
     if (process.platform === 'linux') writeFileSync('/proc/self/comm', program);
-    if (prepared.options.pidFile !== undefined) writeFileSync(prepared.options.pidFile, `${process.pid}\n`);
     return prepared;
   } catch (error) {
-    if (error instanceof OptionError)
-      print(2, `Error parsing command line: ${error.message}\ntry '${program} --help' for more information\n`);
-    else if (error instanceof ParameterError) print(2, `${error.message}\ntry '${program} --help' for more information\n`);
-    else throw error;
-    process.exit(2);
+    const hint = `try '${program} --help' for more information\n`;
+    if (error instanceof OptionError) return refuse(`Error parsing command line: ${error.message}\n${hint}`);
+    if (error instanceof ParameterError) return refuse(`${error.message}\n${hint}`);
+    throw error;
   }
 }
 

@@ -3,20 +3,22 @@ import { CommandError } from '../commands/command-error.js';
 import type { CommandContext } from '../commands/command.js';
 import { type Doc, isDocument, numberOf } from '../bson-values.js';
 import { Timestamp } from 'bson';
-import { maxTimeMs } from '../commands/diagnostics.js';
+import { maxTimeMs } from '../commands/command-options.js';
 import type { MongodServer } from '../server.js';
 import { WireClient, splitHost } from '../wire/client.js';
 import { Elections } from './elections.js';
 import { Heartbeats } from './heartbeats.js';
+import { type Initiator, initiate, reconfigure } from './initiate.js';
 import { recoverConsistency } from './initial-sync.js';
 import { OplogFollower } from './oplog-follower.js';
-import { type OpTime, NO_OP_TIME, compareOpTimes, opTimeDocument, opTimeFrom } from './op-time.js';
+import { type OpTime, compareOpTimes, opTimeDocument, opTimeFrom } from './op-time.js';
 import { PrimaryRole } from './primary-role.js';
 import { type ReplicaSetConfig, isNewerConfig, parseConfig } from './replica-set-config.js';
+import type { Replication, StepDownWish, WriteConcern } from './replication.js';
 import { stopReplicationLines } from './replication-lines.js';
 import { SetState } from './set-state.js';
 import { helloRole, setStatus } from './status.js';
-import { type WriteConcern, WriteWaiters } from './write-waiters.js';
+import { WriteWaiters } from './write-waiters.js';
 
 const CONTEXT = 'ReplCoord-0';
 const CONFIG_NS = 'local.system.replset';
@@ -24,7 +26,7 @@ const ROLLBACK_ID_NS = 'local.system.rollback.id';
 const CLUSTER_TIME_WAIT_MS = 10_000;
 
 /** One member of a replica set: its configuration, its role, its elections and its oplog. */
-export class ReplicationCoordinator {
+export class ReplicationCoordinator implements Replication, Initiator {
   readonly set: SetState;
   readonly heartbeats: Heartbeats;
   readonly elections: Elections;
@@ -67,10 +69,6 @@ export class ReplicationCoordinator {
 
   get initialized(): boolean {
     return this.set.config !== undefined;
-  }
-
-  get setName(): string {
-    return this.set.setName;
   }
 
   /** Reads what earlier runs left and logs the recovery of the oplog. */
@@ -132,11 +130,6 @@ export class ReplicationCoordinator {
     });
   }
 
-  /** Steps down because the server stops. Rejects when it is not forced and nobody can take over. */
-  stepDownForStop(waitMs: number, force: boolean, context: string): Promise<void> {
-    return this.primary.stepDown({ waitMs, force, frozenMs: 24 * 3600 * 1000, context });
-  }
-
   /** The connection on which a member sent its heartbeats was closed: look at once whether it is still there. */
   connectionLost(host: string): void {
     const index = this.set.memberByHost(host);
@@ -153,10 +146,47 @@ export class ReplicationCoordinator {
     return setStatus(this.set);
   }
 
+  configDocument(): Doc {
+    return this.requireConfig().document;
+  }
+
   /** The configuration in use. Throws NotYetInitialized (94). */
   requireConfig(): ReplicaSetConfig {
     if (this.set.config === undefined) throw new CommandError(94, 'no replset config has been received');
     return this.set.config;
+  }
+
+  initiate(config: unknown): Promise<Doc> {
+    return initiate(this.#server, this, config);
+  }
+
+  reconfigure(config: unknown, force: boolean): Promise<Doc> {
+    return reconfigure(this, config, force);
+  }
+
+  async stepDown(wish: StepDownWish): Promise<void> {
+    this.requireConfig();
+    await this.primary.stepDown(wish);
+  }
+
+  async stepUp(skipDryRun: boolean): Promise<void> {
+    this.requireConfig();
+    await this.elections.stepUp(skipDryRun);
+  }
+
+  freeze(seconds: number): Doc {
+    this.requireConfig();
+    if (this.isPrimary) throw new CommandError(95, 'cannot freeze node when primary or running for election. state: Primary');
+    this.set.frozenUntil = seconds === 0 ? 0 : Date.now() + seconds * 1000;
+    return seconds === 0 ? { info: 'unfreezing' } : {};
+  }
+
+  answerHeartbeat(command: Doc): Doc {
+    return this.heartbeats.answer(command);
+  }
+
+  answerVoteRequest(command: Doc): Promise<Doc> {
+    return this.elections.answer(command);
   }
 
   /** Refuses a command that this member cannot run in its present state. */
@@ -326,10 +356,5 @@ export class ReplicationCoordinator {
       if (left <= 0) throw new CommandError(50, 'operation exceeded time limit');
       await this.#server.engine.oplog.changed(left);
     }
-  }
-
-  /** Nothing was ever written here: the set may be initiated. */
-  get isEmpty(): boolean {
-    return compareOpTimes(this.set.lastApplied, NO_OP_TIME) === 0;
   }
 }

@@ -3,10 +3,20 @@ import { CommandError } from '../commands/command-error.js';
 import { type Doc, isDocument, numberOf } from '../bson-values.js';
 import type { MongodServer } from '../server.js';
 import { WireClient } from '../wire/client.js';
-import type { ReplicationCoordinator } from './coordinator.js';
 import { type ReplicaSetConfig, parseConfig } from './replica-set-config.js';
+import type { Heartbeats } from './heartbeats.js';
+import type { SetState } from './set-state.js';
 
 const CHECK_TIMEOUT_MS = 10_000;
+
+/** What a change of the configuration needs of the member that makes it. */
+export interface Initiator {
+  readonly set: SetState;
+  readonly heartbeats: Heartbeats;
+  requireConfig(): ReplicaSetConfig;
+  findSelf(config: ReplicaSetConfig): Promise<number>;
+  install(config: ReplicaSetConfig): Promise<void>;
+}
 
 function defaultConfig(server: MongodServer, setName: string): Doc {
   const { addresses, port } = server.options;
@@ -15,7 +25,7 @@ function defaultConfig(server: MongodServer, setName: string): Doc {
 }
 
 /** Every other member must answer, know no set yet and hold no data. */
-async function checkMembers(coordinator: ReplicationCoordinator, config: ReplicaSetConfig, self: number): Promise<void> {
+async function checkMembers(coordinator: Initiator, config: ReplicaSetConfig, self: number): Promise<void> {
   const problems = await Promise.all(
     config.members.map(async (member, index) => {
       if (index === self) return undefined;
@@ -40,7 +50,7 @@ async function checkMembers(coordinator: ReplicationCoordinator, config: Replica
 }
 
 /** `replSetInitiate`: the first configuration and the first oplog entry. */
-export async function initiate(server: MongodServer, coordinator: ReplicationCoordinator, value: unknown): Promise<Doc> {
+export async function initiate(server: MongodServer, coordinator: Initiator, value: unknown): Promise<Doc> {
   const { set } = coordinator;
   if (set.config !== undefined) throw new CommandError(23, 'already initialized');
   server.log.info('conn', 'REPL', 21356, 'replSetInitiate admin command received from client');
@@ -75,7 +85,7 @@ export async function initiate(server: MongodServer, coordinator: ReplicationCoo
 }
 
 /** `replSetReconfig`: a higher version of the configuration, on the primary or forced. */
-export async function reconfigure(coordinator: ReplicationCoordinator, value: unknown, force: boolean): Promise<Doc> {
+export async function reconfigure(coordinator: Initiator, value: unknown, force: boolean): Promise<Doc> {
   const { set } = coordinator;
   if (!force && !set.writable) throw new CommandError(10107, 'replSetReconfig should only be run on a writable PRIMARY.');
   const before = coordinator.requireConfig();

@@ -2,6 +2,7 @@ import { CommandError } from '../commands/command-error.js';
 import type { Doc } from '../bson-values.js';
 import { compareOpTimes } from './op-time.js';
 import { type ReplicaSetConfig, withTerm } from './replica-set-config.js';
+import type { StepDownWish } from './replication.js';
 import { isSafeToStepDown } from './rules.js';
 import type { SetState, WonElection } from './set-state.js';
 
@@ -12,16 +13,6 @@ export interface PrimaryRoleHooks {
   /** Tells the other members at once. */
   announce(): void;
   steppedDown(): void;
-}
-
-export interface StepDownWish {
-  /** How long to wait for a secondary that can take over. */
-  waitMs: number;
-  /** Step down without one when the wait is over. */
-  force: boolean;
-  /** How long not to seek election afterwards. */
-  frozenMs: number;
-  context: string;
 }
 
 /** Being primary: how it begins, what it needs to go on, how it ends. */

@@ -1,14 +1,9 @@
 import { CommandError, codeName } from '../commands/command-error.js';
 import { type Doc } from '../bson-values.js';
 import { type OpTime, compareOpTimes } from './op-time.js';
+import type { WriteConcern } from './replication.js';
 import { majorityOf } from './rules.js';
 import type { SetState } from './set-state.js';
-
-export interface WriteConcern {
-  w: number | string;
-  j: boolean;
-  wtimeoutMs: number;
-}
 
 interface Waiter {
   opTime: OpTime;
@@ -75,12 +70,12 @@ export class WriteWaiters {
 
   /** A member has come further: some may have waited long enough. */
   check(): void {
-    for (const waiter of [...this.#waiting]) if (this.#satisfied(waiter.opTime, waiter.concern)) waiter.finish(undefined);
+    for (const waiter of this.#waiting) if (this.#satisfied(waiter.opTime, waiter.concern)) waiter.finish(undefined);
   }
 
   /** The primary is one no longer. */
   abort(): void {
-    for (const waiter of [...this.#waiting])
+    for (const waiter of this.#waiting)
       waiter.finish(concernError(189, 'Primary stepped down while waiting for replication', waiter.concern));
   }
 

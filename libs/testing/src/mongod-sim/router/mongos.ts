@@ -1,7 +1,6 @@
-import { createServer } from 'node:net';
+import { writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { Dispatcher } from '../commands/dispatcher.js';
-import { controlPathFor } from '../control/control-path.js';
 import { readPlantedFaults, serveControl } from '../control/control-server.js';
 import { Faults } from '../control/faults.js';
 import { type StopSignal, abort, logSignal } from '../process/ending.js';
@@ -11,7 +10,8 @@ import { ACCESS_CONTROL_WARNING, MAIN_LINES, ROOT_WARNING } from '../process/log
 import type { ServerLog } from '../process/log.js';
 import type { ServerOptions } from '../process/options.js';
 import { type Parameters, type Timings, timingsFor } from '../process/parameters.js';
-import type { Launch } from '../process/run.js';
+import { connectionHooks } from '../process/connection-hooks.js';
+import { type Launch, controlPathOf, listenProblem, listenerError } from '../process/launch.js';
 import { onSignal } from '../process/startup-signals.js';
 import type { ServerBase, StopRequest } from '../server.js';
 import { TopologyVersion } from '../topology-version.js';
@@ -45,31 +45,19 @@ export class Mongos implements ServerBase {
     const { tables, commandNames } = mongosTables(this, () => this.#catalog);
     const dispatcher = new Dispatcher(this, tables, { admit: () => undefined, replyFields: () => ({}), fatal: () => undefined });
     commandNames.push(...dispatcher.names());
-    this.wire = new WireServer({
-      handle: (request, connection) => dispatcher.handle(request, connection),
-      accepted: (connection, open) =>
-        log.info('listener', 'NETWORK', 22943, 'Connection accepted', {
-          remote: connection.remote,
-          connectionId: connection.id,
-          connectionCount: open,
-        }),
-      ended: (connection, open) =>
-        log.info(connection.context, 'NETWORK', 22944, 'Connection ended', {
-          remote: connection.remote,
-          connectionId: connection.id,
-          connectionCount: open,
-        }),
-      invalid: (connection, reason) => log.error(connection.context, 'NETWORK', 4615638, 'Invalid message, closing connection', { reason }),
-    });
+    this.wire = new WireServer(connectionHooks(log, dispatcher, () => undefined));
   }
 
   /** Starts the router. It says that it waits for connections as soon as its config servers have a primary. */
   async start(): Promise<void> {
     onSignal((signal) => this.#signalled(signal));
-    const controlPath = this.#controlPath();
+    const controlPath = controlPathOf(this);
     if (controlPath !== undefined) readPlantedFaults(controlPath, this.faults);
     this.#startLines();
-    await this.#checkPort();
+    const problem = await listenProblem(this.options);
+    if (problem !== undefined) this.#portFailure(problem);
+    await this.#pause(0);
+    if (this.options.pidFile !== undefined) writeFileSync(this.options.pidFile, `${process.pid}\n`);
     if (controlPath !== undefined) {
       await serveControl(controlPath, this.faults, (kind) => {
         if (kind === 'crash') abort(this.log, 'SignalHandler');
@@ -143,11 +131,6 @@ export class Mongos implements ServerBase {
     if (this.stopping) await new Promise(() => undefined);
   }
 
-  #controlPath(): string | undefined {
-    const setting = this.parameters.get('simControl');
-    return typeof setting === 'string' && setting !== '' ? controlPathFor(setting, this.options.port) : undefined;
-  }
-
   #startLines(): void {
     const { hosts } = this.#catalog.configServers;
     if (hosts.length < 3) {
@@ -179,22 +162,8 @@ export class Mongos implements ServerBase {
     if (last !== undefined) this.log.write(MAIN, { s: last[0], c: last[1], id: last[2], msg: last[3] });
   }
 
-  async #checkPort(): Promise<void> {
-    const { addresses, port } = this.options;
-    for (const host of addresses) {
-      const problem = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
-        const trial = createServer();
-        trial.once('error', resolve);
-        trial.listen({ host, port }, () => trial.close(() => resolve(undefined)));
-      });
-      if (problem !== undefined) this.#portFailure(problem);
-    }
-    await this.#pause(0);
-  }
-
   #portFailure(problem: NodeJS.ErrnoException): never {
-    const errmsg = problem.code === 'EADDRINUSE' ? 'Address already in use' : problem.message;
-    this.log.error(MAIN, 'SHARDING', 22856, 'Error setting up listener', { error: { code: 9001, codeName: 'SocketException', errmsg } });
+    this.log.error(MAIN, 'SHARDING', 22856, 'Error setting up listener', { error: listenerError(problem) });
     return this.#exit(MAIN, 48);
   }
 

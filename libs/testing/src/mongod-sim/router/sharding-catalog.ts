@@ -1,6 +1,6 @@
 import { ObjectId, UUID } from 'bson';
 import { CommandError } from '../commands/command-error.js';
-import { type Doc, isDocument } from '../bson-values.js';
+import { type Doc, isDocument, stringOf } from '../bson-values.js';
 import { cursorOf } from '../replication/cursor-batch.js';
 import { ReplicaSetMonitor, type SetAddress, parseSetAddress } from './replica-set-monitor.js';
 import { Routes } from './routes.js';
@@ -159,7 +159,7 @@ export class ShardingCatalog {
 
   async balancerMode(): Promise<string> {
     const settings = await this.#read('settings');
-    return String(settings.find((entry) => entry['_id'] === 'balancer')?.['mode'] ?? 'full');
+    return stringOf(settings.find((entry) => entry['_id'] === 'balancer')?.['mode']) ?? 'full';
   }
 
   async setBalancerMode(mode: 'full' | 'off'): Promise<void> {

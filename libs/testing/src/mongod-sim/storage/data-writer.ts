@@ -167,8 +167,8 @@ function changesOf(entry: Doc): StorageChange[] {
     case 'c': {
       const database = databaseOf(ns);
       if (typeof o['create'] === 'string') {
-        const { create, ...options } = o;
-        return [{ k: 'create', ns: `${database}.${create as string}`, uuid: entry['ui'] as UUID, options }];
+        const { create: name, ...options } = o;
+        return [{ k: 'create', ns: `${database}.${name}`, uuid: entry['ui'] as UUID, options }];
       }
       if (typeof o['drop'] === 'string') return [{ k: 'drop', ns: `${database}.${o['drop']}` }];
       if (typeof o['simIndexes'] === 'string')

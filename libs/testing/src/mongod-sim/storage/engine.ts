@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { randomInt } from 'node:crypto';
-import { Long, UUID } from 'bson';
+import type { UUID } from 'bson';
 import { type Doc, decodeDocument, encodeDocument, numberOf } from '../bson-values.js';
 import { Collection, type CollectionInfo, ID_INDEX } from './collection.js';
 import { Journal } from './journal.js';
@@ -292,6 +292,3 @@ function readDocuments(file: string): Doc[] {
   }
   return documents;
 }
-
-/** Zero as a 64-bit integer, for replies. */
-export const LONG_ZERO = Long.fromNumber(0);

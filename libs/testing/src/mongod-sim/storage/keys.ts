@@ -8,8 +8,3 @@ export function keyOf(value: unknown): string {
   if (typeof value === 'string') return `s:${value}`;
   return EJSON.stringify({ v: value ?? null }, { relaxed: false });
 }
-
-/** The key of an oplog entry. */
-export function timestampKey(ts: Timestamp): string {
-  return `t:${ts.toString()}`;
-}

@@ -99,9 +99,9 @@ export class WireClient {
     socket?.destroy();
     const pending = [...this.#pending.values()];
     this.#pending.clear();
-    for (const { reject, timer } of pending) {
-      clearTimeout(timer);
-      reject(error);
+    for (const entry of pending) {
+      clearTimeout(entry.timer);
+      entry.reject(error);
     }
   }
 }
