@@ -81,7 +81,7 @@ describe('goals', () => {
     expect((await agent.poll({ goalVersion: 0 }))?.goal?.version).toBe(again!.goal!.version);
     const leaders = again!.goal!.processes.filter((process) => process.replicaSet?.leads);
     expect(leaders).toHaveLength(1);
-    expect(leaders[0]!.replicaSet!.members.map((member) => member.host)).toEqual(
+    expect(leaders[0]?.replicaSet!.members.map((member) => member.host)).toEqual(
       [27017, 27018, 27019].map((port) => `goals.example:${port}`),
     );
   });

@@ -310,7 +310,9 @@ function checkProcesses(known: readonly ClusterProcess[], document: ClusterDocum
   const asked = document.selfManaged?.processes;
   if (asked == null) return;
   const same = asked.every((process) => {
-    const match = known.find((each) => (each.hostId === process.hostId || each.hostname === process.hostname) && each.port === process.port);
+    const match = known.find(
+      (each) => (each.hostId === process.hostId || each.hostname === process.hostname) && each.port === process.port,
+    );
     const args = process.extraArguments;
     return match?.kind === process.kind && (args == null || String(args) === String(maskArguments(match.extraArguments)));
   });

@@ -142,7 +142,7 @@ describe('a key that is gone', () => {
     const { projectId, key } = await running('byhand');
     await key.invalidated();
     await fleet.settle(projectId, 'byhand', 'DISABLED', agents);
-    const agent = agents[0]!;
+    const [agent] = agents as [FakeAgent];
     const process = agent.processes.find((each) => each.clusterName === 'byhand')!;
     const startedByHandAt = fleet.clock.now().toISOString();
     for (const status of ['running', 'stopping', 'stopped'] as const) {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { after, observation, processView } from '../../test-support/process-views.contract.js';
 import type { Cluster } from '../cluster-view.js';
-import { checkClusterName, membersOf, type ClusterSettings } from './cluster-settings.js';
+import { checkClusterName, membersOf, type ClusterSettings, type ShardSettings } from './cluster-settings.js';
 import { changeOf, settingsOfNew } from './read-document.js';
 import { renderCluster, type ClusterVersion } from './render-cluster.js';
 import { maskArguments } from './render-self-managed.js';
@@ -183,7 +183,7 @@ describe('cluster settings', () => {
   });
 
   it('give at most seven members a vote, and no priority to those without', () => {
-    const shard = read(current(1, [region({ electableSpecs: hardware(5), readOnlySpecs: hardware(4) })])).shards[0]!;
+    const [shard] = read(current(1, [region({ electableSpecs: hardware(5), readOnlySpecs: hardware(4) })])).shards as [ShardSettings];
     const members = membersOf(shard);
     expect(members.filter((member) => member.votes === 1)).toHaveLength(7);
     expect(members.filter((member) => member.priority > 0)).toHaveLength(5);
