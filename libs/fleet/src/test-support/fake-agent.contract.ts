@@ -23,7 +23,8 @@ export class FakeAgent {
   readonly claims = new Map<string, Partial<ProcessObservation> | null>();
 
   private constructor(
-    private readonly url: string,
+    /** The replica it speaks to. */
+    public url: string,
     private readonly clock: Clock,
     readonly hostId: string,
     readonly credential: string,

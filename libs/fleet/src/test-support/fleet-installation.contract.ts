@@ -1,13 +1,21 @@
-import { newObjectId, topics, type EventEnvelope, type KeyConfigurationState } from '@atrest/contracts';
+import {
+  keyConfigurationInvalidated,
+  keyConfigurationSaved,
+  keyConfigurationValidated,
+  newObjectId,
+  topics,
+  type EventDefinition,
+  type EventEnvelope,
+  type KeyConfigurationState,
+} from '@atrest/contracts';
 import { SealingKeys } from '@atrest/platform-auth';
-import { createHttpApp, type HttpApp } from '@atrest/platform-http';
+import { createHttpApp } from '@atrest/platform-http';
 import { createLogger } from '@atrest/platform-logging';
 import { EmbeddedTransport } from '@atrest/platform-messaging';
 import { Metrics } from '@atrest/platform-metrics';
 import { ServiceDatabase } from '@atrest/platform-persistence';
 import { SimulatedClock } from '@atrest/platform-time';
 import { testDatabase, waitFor, type TestDatabase } from '@atrest/testing';
-import { keyConfigurationInvalidated, keyConfigurationSaved, keyConfigurationValidated, type EventDefinition } from '@atrest/contracts';
 import { randomUUID } from 'node:crypto';
 import { createFleetService, type FleetService } from '../create-fleet-service.js';
 import { FakeAgent, type FakeAgentOptions } from './fake-agent.contract.js';
@@ -30,15 +38,41 @@ export interface CallOptions {
   readonly headers?: Record<string, string>;
 }
 
+/** One replica of the service with its HTTP side. */
+interface Replica {
+  readonly fleet: FleetService;
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+const SEALING_KEYS = SealingKeys.generate('k1');
+
+async function startReplica(url: string, clock: SimulatedClock, transport: EmbeddedTransport): Promise<Replica> {
+  const metrics = new Metrics({});
+  const fleet = await createFleetService(
+    { database: { url, poolSize: 12 }, transport, clock, logger, metrics },
+    { sealingKeys: SealingKeys.parse(SEALING_KEYS), issuer: ISSUER },
+  );
+  await fleet.start();
+  const http = await createHttpApp({ modules: [fleet.module], logger, metrics });
+  return {
+    fleet,
+    url: await http.listen(0, '127.0.0.1'),
+    stop: async () => {
+      await http.close();
+      await fleet.stop();
+    },
+  };
+}
+
 /** A whole fleet with a real database, real HTTP and an organisation's owner; time stands still until told otherwise. */
 export class FleetInstallation {
   readonly events: EventEnvelope[] = [];
+  private replicas: Replica[] = [];
+
   private constructor(
     private readonly test: TestDatabase,
     readonly clock: SimulatedClock,
-    readonly fleet: FleetService,
-    private readonly http: HttpApp,
-    readonly url: string,
     readonly transport: EmbeddedTransport,
     /** A second connection to fleet's schema, for what suites look at or do behind its back. */
     readonly database: ServiceDatabase,
@@ -50,35 +84,54 @@ export class FleetInstallation {
     const test = await testDatabase(`fleet ${name}`);
     const clock = new SimulatedClock(START);
     const transport = new EmbeddedTransport();
-    const metrics = new Metrics({});
-    const fleet = await createFleetService(
-      { database: { url: test.url, poolSize: 12 }, transport, clock, logger, metrics },
-      { sealingKeys: SealingKeys.parse(SealingKeys.generate('k1')), issuer: ISSUER },
-    );
-    const events: EventEnvelope[] = [];
+    let installation: FleetInstallation | undefined;
     await transport.subscribe({
       service: 'recorder',
       topics: Object.values(topics).map((topic) => topic.name),
       receive: (batch) => {
-        events.push(...batch.map((event) => event.envelope as EventEnvelope));
+        installation?.events.push(...batch.map((event) => event.envelope as EventEnvelope));
         return Promise.resolve();
       },
     });
-    await fleet.start();
-    const http = await createHttpApp({ modules: [fleet.module], logger, metrics });
-    const url = await http.listen(0, '127.0.0.1');
-    const database = await ServiceDatabase.open({ service: 'fleet', url: test.url, migrations: [], logger, metrics, poolSize: 4 });
-    const owner = await fleet.bootstrap();
+    const first = await startReplica(test.url, clock, transport);
+    const database = await ServiceDatabase.open({
+      service: 'fleet',
+      url: test.url,
+      migrations: [],
+      logger,
+      metrics: new Metrics({}),
+      poolSize: 4,
+    });
+    const owner = await first.fleet.bootstrap();
     if (owner === null) throw new Error('the first start made no owner');
-    const installation = new FleetInstallation(test, clock, fleet, http, url, transport, database, owner, await tokenOf(url, owner));
-    installation.events.push(...events);
-    events.push = (...more: EventEnvelope[]) => installation.events.push(...more);
+    installation = new FleetInstallation(test, clock, transport, database, owner, await tokenOf(first.url, owner));
+    installation.replicas.push(first);
     return installation;
   }
 
+  /** The replica that calls go to. */
+  get fleet(): FleetService {
+    return this.replicas[0]!.fleet;
+  }
+
+  get url(): string {
+    return this.replicas[0]!.url;
+  }
+
+  /** Starts one more replica; answers its URL. */
+  async addReplica(): Promise<string> {
+    const replica = await startReplica(this.test.url, this.clock, this.transport);
+    this.replicas.push(replica);
+    return replica.url;
+  }
+
+  /** Stops the replica that calls go to; they go to the next one from now on. */
+  async stopFirstReplica(): Promise<void> {
+    await this.replicas.shift()?.stop();
+  }
+
   async stop(): Promise<void> {
-    await this.http.close();
-    await this.fleet.stop();
+    for (const replica of this.replicas) await replica.stop();
     await this.database.close();
     await this.transport.close();
     await this.test.drop();

@@ -1,0 +1,69 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { FakeKey, FleetInstallation, replicaSet } from './test-support/fleet-installation.contract.js';
+
+let fleet: FleetInstallation;
+beforeAll(async () => {
+  fleet = await FleetInstallation.start('replicas');
+});
+afterAll(() => fleet?.stop());
+
+it('an agent that waits at one replica hears at once of what another one decides', async () => {
+  const agent = await fleet.agent({ hostname: 'far.example', capacity: 3 });
+  await agent.take();
+  agent.url = await fleet.addReplica();
+  const waiting = agent.poll({ waitSeconds: 30 });
+  const projectId = await fleet.project();
+  await fleet.call('POST', `/groups/${projectId}/clusters`, { body: replicaSet('far') });
+  expect((await waiting)?.goal?.processes).toHaveLength(3);
+});
+
+it('F32 what was decided is carried out although the replica that decided it is gone before all has stopped', async () => {
+  const agent = await fleet.agent({ hostname: 'survivor.example', capacity: 6 });
+  const projectId = await fleet.project();
+  const key = new FakeKey(fleet, projectId);
+  await key.saved();
+  const regionConfigs = [
+    { providerName: 'AWS', regionName: 'US_EAST_1', priority: 7, electableSpecs: { instanceSize: 'M10', nodeCount: 1 } },
+  ];
+  await fleet.call('POST', `/groups/${projectId}/clusters`, {
+    body: { name: 'survivor', clusterType: 'SHARDED', encryptionAtRestProvider: 'AWS', replicationSpecs: [{ regionConfigs }] },
+  });
+  await fleet.settle(projectId, 'survivor', 'IDLE', [agent]);
+  await key.invalidated();
+  await agent.sync();
+  expect((await fleet.cluster(projectId, 'survivor')).selfManaged.state).toBe('DISABLING');
+
+  await fleet.addReplica();
+  await fleet.stopFirstReplica();
+  agent.url = fleet.url;
+  await fleet.settle(projectId, 'survivor', 'DISABLED', [agent]);
+  expect(agent.processes.every((process) => process.desired === 'stopped')).toBe(true);
+});
+
+it('F30 the next phase begins by itself when a silent host has held the first one up for long enough', async () => {
+  const quiet = await fleet.agent({ hostname: 'quiet.example', capacity: 1, portRange: { first: 50_000, last: 50_000 } });
+  const awake = await fleet.agent({ hostname: 'awake.example', capacity: 2 });
+  const projectId = await fleet.project();
+  const key = new FakeKey(fleet, projectId);
+  await key.saved();
+  const process = (hostname: string, kind: string, port: number, replicaSetName?: string) => ({
+    hostname,
+    kind,
+    port,
+    replicaSet: replicaSetName,
+  });
+  const processes = [
+    process('quiet.example', 'mongos', 50_000),
+    process('awake.example', 'mongod', 50_001, 'shard'),
+    process('awake.example', 'config', 50_002, 'configs'),
+  ];
+  const body = { name: 'phases', clusterType: 'SHARDED', encryptionAtRestProvider: 'AWS', selfManaged: { processes } };
+  expect((await fleet.call('POST', `/groups/${projectId}/clusters`, { body })).status).toBe(201);
+  await fleet.settle(projectId, 'phases', 'IDLE', [quiet, awake]);
+  await key.invalidated();
+  expect(await awake.poll()).toBeNull();
+  const waiting = awake.poll({ waitSeconds: 30 });
+  fleet.clock.advance(15_000);
+  const stopped = (await waiting)?.goal?.processes.filter((each) => each.desired === 'stopped');
+  expect(stopped?.map((each) => each.kind)).toEqual(['mongod']);
+});
