@@ -19,7 +19,14 @@ async function main(): Promise<void> {
     );
   }
   if (mailboxUrl !== null) lines.push(`Mail is caught at ${mailboxUrl}`);
-  if (developmentKms !== null) lines.push(`Development KMS (AWS protocol, not for production) at ${developmentKms.url}`);
+  if (developmentKms !== null) {
+    const { accessKeyId, secretAccessKey } = developmentKms.credentials;
+    lines.push(
+      `Development KMS (AWS protocol, not for production) at ${developmentKms.server.url}`,
+      `  access key    ${accessKeyId}`,
+      `  secret key    ${secretAccessKey}`,
+    );
+  }
   if (servers !== null) lines.push(`Database server: ${servers.description}`);
   console.log(`\n${lines.join('\n')}\n`);
 

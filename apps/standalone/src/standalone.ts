@@ -15,7 +15,7 @@ import { Metrics } from '@atrest/platform-metrics';
 import { EmbeddedPostgres } from '@atrest/platform-persistence';
 import type { Service, ServiceDependencies } from '@atrest/platform-service';
 import { systemClock } from '@atrest/platform-time';
-import { DevelopmentKms, MailCatcher } from '@atrest/testing';
+import { DevelopmentKms, MailCatcher, type Credentials } from '@atrest/testing';
 import type { StandaloneConfiguration } from './configuration.js';
 import { localSecret, newSealingKey } from './local-secrets.js';
 import { findServers, type Servers } from './servers.js';
@@ -27,12 +27,16 @@ export interface StandaloneSummary {
   readonly owner: { readonly clientId: string; readonly secret: string; readonly orgId: string } | null;
   /** The mailbox page; null when a mail server is configured. */
   readonly mailboxUrl: string | null;
-  /** The development KMS; null when a real one is used. */
-  readonly developmentKms: DevelopmentKms | null;
+  /** The development KMS, with an access key for it; null when a real one is used. */
+  readonly developmentKms: { readonly server: DevelopmentKms; readonly credentials: Credentials } | null;
   readonly servers: Servers | null;
 }
 
 type Closer = () => Promise<void>;
+
+/** Where people find the mailbox page and the development KMS again after a restart, when nobody else took the port. */
+const MAILBOX_PORT = 8025;
+const DEVELOPMENT_KMS_PORT = 8026;
 
 /** A mongod that was told to stop normally needs 1-4 s (measured); after this long a person should know. */
 const STOP_WARN_AFTER_MS = 30_000;
@@ -84,7 +88,7 @@ export class Standalone {
 
     const publicUrl = configuration.ATREST_PUBLIC_URL ?? `http://${configuration.ATREST_HTTP_HOST}:${configuration.ATREST_HTTP_PORT}`;
     const fleet = await createFleetService(dependencies('fleet'), { sealingKeys, issuer: publicUrl });
-    const kmsEndpoint = configuration.ATREST_AWS_KMS_ENDPOINT ?? developmentKms?.url;
+    const kmsEndpoint = configuration.ATREST_AWS_KMS_ENDPOINT ?? developmentKms?.server.url;
     const kmsValidation = await createKmsValidationService(dependencies('kms-validation'), {
       sealingKeys,
       issuer: publicUrl,
@@ -157,6 +161,16 @@ async function closeAll(closers: Closer[], logger: Logger): Promise<void> {
   }
 }
 
+/** Starts a development tool on its usual port, or on a free one when that is taken. */
+async function onPreferredPort<Tool>(preferred: number, start: (port: number) => Promise<Tool>): Promise<Tool> {
+  try {
+    return await start(preferred);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    return start(0);
+  }
+}
+
 async function startDatabase(
   configuration: StandaloneConfiguration,
   dataFolder: string,
@@ -173,11 +187,13 @@ async function startDevelopmentKms(
   configuration: StandaloneConfiguration,
   dataFolder: string,
   closers: Closer[],
-): Promise<DevelopmentKms | null> {
+): Promise<StandaloneSummary['developmentKms']> {
   if (configuration.ATREST_AWS_KMS_ENDPOINT !== undefined || !configuration.ATREST_DEVELOPMENT_KMS) return null;
-  const kms = await DevelopmentKms.start({ stateFile: join(dataFolder, 'development-kms.json') });
-  closers.push(() => kms.close());
-  return kms;
+  const stateFile = join(dataFolder, 'development-kms.json');
+  const server = await onPreferredPort(DEVELOPMENT_KMS_PORT, (port) => DevelopmentKms.start({ port, stateFile }));
+  closers.push(() => server.close());
+  const made = await localSecret(join(dataFolder, 'secrets'), 'development-kms-access-key', () => JSON.stringify(server.createAccessKey()));
+  return { server, credentials: JSON.parse(made) as Credentials };
 }
 
 async function startMailCatcher(
@@ -186,7 +202,8 @@ async function startMailCatcher(
   closers: Closer[],
 ): Promise<MailCatcher | null> {
   if (configuration.ATREST_SMTP_URL !== undefined) return null;
-  const catcher = await MailCatcher.start({ folder: join(dataFolder, 'mailbox') });
+  const folder = join(dataFolder, 'mailbox');
+  const catcher = await onPreferredPort(MAILBOX_PORT, (httpPort) => MailCatcher.start({ httpPort, folder }));
   closers.push(() => catcher.close());
   return catcher;
 }

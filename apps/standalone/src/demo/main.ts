@@ -37,7 +37,7 @@ async function demo(): Promise<void> {
     const customer = new Customer({
       api: new ApiClient(apiUrl, owner!),
       orgId: owner!.orgId,
-      kms: { endpoint: developmentKms!.url, ...developmentKms!.createAccessKey() },
+      kms: { endpoint: developmentKms!.server.url, ...developmentKms!.credentials },
       mails: system.mailCatcher!,
     });
     try {

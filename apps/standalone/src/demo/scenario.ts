@@ -65,14 +65,7 @@ export class Scenario {
     await customer.untilValidity('INVALID');
     report.moment('detected', 'detected: three checks, the confirmations each on a fresh client, got DisabledException', 'KMS change');
 
-    await Promise.all(ENCRYPTED.map((name) => customer.untilState(name, 'DISABLED')));
-    const alive = running.filter(({ pid }) => pid !== null && isAlive(pid));
-    if (alive.length > 0) throw new Error(`DISABLED, but still running: ports ${alive.map(({ port }) => port).join(', ')}`);
-    report.moment('stopped', `stopped: all ${running.length} mongod of 'orders' and 'carts' are gone`, 'detected');
-
-    const mail = await customer.untilMails(1);
-    this.expectMail(mail, ENCRYPTED);
-    report.moment('mail', 'mail: one message to both Project Owners lists every affected cluster', 'detected');
+    const [mail] = await Promise.all([this.firstMail(), this.stopped(running)]);
     report.detail(`to:      ${mail.recipients.join(', ')}\nsubject: ${mail.subject}`);
 
     const press = await customer.cluster('press');
@@ -80,6 +73,20 @@ export class Scenario {
     const { disabledReason } = (await customer.cluster('orders')).selfManaged;
     report.step(`the API says why 'orders' is disabled: ${disabledReason?.detail ?? 'no reason given'}`);
     report.step("'press' runs on: it does not use the key");
+  }
+
+  private async stopped(running: readonly ProcessAnswer[]): Promise<void> {
+    await Promise.all(ENCRYPTED.map((name) => this.customer.untilState(name, 'DISABLED')));
+    const alive = running.filter(({ pid }) => pid !== null && isAlive(pid));
+    if (alive.length > 0) throw new Error(`DISABLED, but still running: ports ${alive.map(({ port }) => port).join(', ')}`);
+    this.report.moment('stopped', `stopped: all ${running.length} mongod of 'orders' and 'carts' are gone`, 'detected');
+  }
+
+  private async firstMail(): Promise<CaughtMail> {
+    const mail = await this.customer.untilMails(1);
+    this.expectMail(mail, ENCRYPTED);
+    this.report.moment('mail', 'mail: one message to both Project Owners lists every affected cluster', 'detected');
+    return mail;
   }
 
   private async enable(keyId: string, uri: string): Promise<void> {

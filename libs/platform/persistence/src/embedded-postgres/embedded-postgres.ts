@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { open, readFile, realpath } from 'node:fs/promises';
+import { open, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from '@atrest/platform-logging';
@@ -48,6 +48,7 @@ export class EmbeddedPostgres {
   readonly #wishedPort: number | undefined;
   #port = 0;
   #pid = 0;
+  #adopted = false;
   #watch: NodeJS.Timeout | undefined;
   #restarting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
@@ -82,6 +83,11 @@ export class EmbeddedPostgres {
   /** Process id of the server, for whoever shows or tests it. */
   get pid(): number {
     return this.#pid;
+  }
+
+  /** True when the server was running already: somebody else started it and counts on it. */
+  get adopted(): boolean {
+    return this.#adopted;
   }
 
   /** PGDATA. */
@@ -129,6 +135,11 @@ export class EmbeddedPostgres {
     return this.#stopping;
   }
 
+  /** Ends the watch over the server and leaves it running, for whoever started it. */
+  leave(): void {
+    clearInterval(this.#watch);
+  }
+
   /** Until a server answers on our data, whoever started it. */
   async #run(): Promise<void> {
     const deadline = performance.now() + START_LIMIT_MS;
@@ -160,6 +171,7 @@ export class EmbeddedPostgres {
       if (file.port !== undefined && (await this.#answers(file.port))) {
         this.#pid = file.pid;
         this.#port = file.port;
+        this.#adopted = true;
         this.#logger.info({ pid: file.pid, port: file.port }, 'took over a running PostgreSQL');
         if (this.#wishedPort !== undefined && this.#wishedPort !== file.port) {
           this.#logger.warn({ wished: this.#wishedPort, port: file.port }, 'the running PostgreSQL keeps its port');
@@ -189,7 +201,7 @@ export class EmbeddedPostgres {
     child.on('exit', (code, signal) => (ended ??= `exit code ${code ?? signal ?? 'unknown'}`));
     child.unref();
     for (let attempt = 1; performance.now() < deadline; attempt += 1) {
-      if (ended !== undefined) return startFailure(ended, await readFile(logPath, 'utf8'));
+      if (ended !== undefined) return startFailure(ended, await startLog(logPath, this.#cluster.data));
       if (await this.#answers(port)) {
         this.#pid = child.pid ?? 0;
         this.#port = port;
@@ -315,6 +327,16 @@ function startFailure(ended: string, log: string): StartOutcome {
     'EMBEDDED_POSTGRES.START_FAILED',
     `PostgreSQL ended at its start (${ended}): ${log.trim().slice(-2_000)}`,
   );
+}
+
+/** What the last start said: first to us, then to the newest file of its own, which also has what earlier starts said. */
+async function startLog(ours: string, data: string): Promise<string> {
+  const folder = join(data, 'log');
+  const names = await readdir(folder).catch(() => []);
+  const files = await Promise.all(names.map(async (name) => ({ name, changed: (await stat(join(folder, name))).mtimeMs })));
+  const newest = files.sort((a, b) => b.changed - a.changed)[0];
+  const theirs = newest === undefined ? '' : await readFile(join(folder, newest.name), 'utf8');
+  return (await readFile(ours, 'utf8')) + theirs.slice(Math.max(0, theirs.lastIndexOf('starting PostgreSQL')));
 }
 
 async function sameFolder(a: string, b: string): Promise<boolean> {
