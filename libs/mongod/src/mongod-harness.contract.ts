@@ -133,7 +133,7 @@ export class MongodHarness {
 
   /** An ordinary client, as an application has one. */
   client(url: string): MongoClient {
-    const client = new MongoClient(url, { serverSelectionTimeoutMS: PATIENCE.timeout });
+    const client = new MongoClient(url, { serverSelectionTimeoutMS: 30_000 });
     this.#connections.push(client);
     return client;
   }

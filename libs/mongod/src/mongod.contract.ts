@@ -294,10 +294,13 @@ export function mongodContract(name: string, server: ServerUnderTest, options: {
         expect(await connection.addShard(entry)).toMatchObject({ ok: true });
         expect(await connection.listShards()).toEqual({ ok: true, value: [{ name: 's1', host: entry.connection }] });
         expect(await harness.runner.find({ mongosPort: mongos.port })).toMatchObject(mongos.process.identity);
-        const orders = harness.client(`mongodb://127.0.0.1:${mongos.port}`).db('shop').collection('orders');
+        const client = harness.client(`mongodb://127.0.0.1:${mongos.port}`);
+        const orders = client.db('shop').collection('orders');
         await orders.insertOne({ n: 1 }, { writeConcern: { w: 'majority' } });
         expect(await orders.countDocuments()).toBe(1);
 
+        // A client that is closed later looks for a server to end its sessions on.
+        await client.close();
         for (const each of [mongos, shard, config]) expect(await harness.terminate(each)).toEqual(clean);
       });
     });
