@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PRIVATE_JWK_PARAMETERS, PublicJwkSchema } from '../public-jwk.js';
 import { ProjectRoleSchema } from '../vocabulary.js';
 
 const given = <Schema extends z.ZodType>(schema: Schema) => schema.nullish();
@@ -67,6 +68,34 @@ export type ProjectAccountChange = z.infer<typeof ProjectAccountChangeSchema>;
 /** Body of `POST /groups/{groupId}/serviceAccounts/{clientId}:invite`. */
 export const ProjectInvitationSchema = z.strictObject({ roles: z.array(ProjectRoleSchema).min(1).max(20) });
 export type ProjectInvitation = z.infer<typeof ProjectInvitationSchema>;
+
+/** Told to whoever sends a private key; it says nothing of the key. */
+const PRIVATE_KEY_SENT =
+  'publicJwk holds a private key. Nothing of it was kept. Replace that key, because it has left its owner, and send the public half only.';
+
+/** Body of `POST …/serviceAccounts/{clientId}/signingKeys`. Members that do not belong to the key itself (`kid`, `use`, `alg` …) are ignored. */
+export const SigningKeyRegistrationSchema = z.strictObject({
+  publicJwk: z
+    .record(z.string(), z.unknown())
+    .refine((jwk) => PRIVATE_JWK_PARAMETERS.every((parameter) => !Object.hasOwn(jwk, parameter)), {
+      message: PRIVATE_KEY_SENT,
+      params: { errorCode: 'INVALID_ATTRIBUTE' },
+    })
+    .pipe(PublicJwkSchema)
+    .meta({ description: 'Public key as a JWK: EC on P-256 (signs ES256), or OKP on Ed25519 (signs EdDSA).' }),
+});
+export type SigningKeyRegistration = z.infer<typeof SigningKeyRegistrationSchema>;
+
+/** A key for commands as the API shows it. */
+export const SigningKeyViewSchema = z.object({
+  /** Thumbprint of the key (RFC 7638, SHA-256). */
+  id: z.string(),
+  /** What the header of a signed command names. */
+  kid: z.string(),
+  publicJwk: PublicJwkSchema,
+  createdAt: z.string(),
+});
+export type SigningKeyView = z.infer<typeof SigningKeyViewSchema>;
 
 /** A secret of a service account as the API shows it. */
 export const ServiceAccountSecretViewSchema = z.object({

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { defineEvent } from '../event.js';
 import { ClientIdSchema, ObjectIdSchema, TimestampSchema } from '../ids.js';
 import { topics } from '../topics.js';
+import { PublicJwkSchema } from '../public-jwk.js';
 import { RoleSchema } from '../vocabulary.js';
 
 /** A role in one organisation or one project. */
@@ -12,11 +13,21 @@ export const RoleGrantSchema = z.object({
 });
 export type RoleGrant = z.infer<typeof RoleGrantSchema>;
 
+/** A public key with which a service account signs commands (not access tokens). */
+export const CommandSigningKeySchema = z.object({
+  /** `<client id>#<RFC 7638 thumbprint>`: the `kid` of what it signs. */
+  kid: z.string().min(1),
+  publicJwk: PublicJwkSchema,
+});
+export type CommandSigningKey = z.infer<typeof CommandSigningKeySchema>;
+
 export const ServiceAccountStateSchema = z.object({
   clientId: ClientIdSchema,
   orgId: ObjectIdSchema,
   name: z.string(),
   grants: z.array(RoleGrantSchema),
+  /** Events from before there were any have none. */
+  signingKeys: z.array(CommandSigningKeySchema).default([]),
   deletedAt: TimestampSchema.nullable(),
   revision: z.int().nonnegative(),
 });
@@ -26,7 +37,7 @@ export const serviceAccountChanged = defineEvent<ServiceAccountState>({
   type: 'io.atrest.service-account.changed.v1',
   topic: topics.access,
   schema: ServiceAccountStateSchema,
-  description: 'A service account was created, its roles changed, or it was deleted.',
+  description: 'A service account was created, its roles or its keys for commands changed, or it was deleted.',
   subjectOf: (account) => account.clientId,
 });
 

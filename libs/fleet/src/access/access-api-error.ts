@@ -1,12 +1,21 @@
-import { accessForbidden, ApiError } from '@atrest/platform-http';
+import { accessForbidden, ApiError, invalidAttribute } from '@atrest/platform-http';
 import { MAX_SECRETS } from './service-account-secret.js';
-import { AccessError, type AccessErrorCode } from './service-account.js';
+import { AccessError, MAX_SIGNING_KEYS, type AccessErrorCode } from './service-account.js';
 
 /** What the API answers for each refusal. Atlas publishes no codes for these, so the general ones are used; the two about owners are ours. */
 const ANSWERS: Readonly<Record<AccessErrorCode, (subject: string) => ApiError>> = {
   SERVICE_ACCOUNT_UNKNOWN: (clientId) =>
     new ApiError(404, 'RESOURCE_NOT_FOUND', `No service account with client ID ${clientId} exists here.`, [clientId]),
   SECRET_UNKNOWN: (id) => new ApiError(404, 'RESOURCE_NOT_FOUND', `The service account has no secret with ID ${id}.`, [id]),
+  SIGNING_KEY_UNKNOWN: (id) => new ApiError(404, 'RESOURCE_NOT_FOUND', `The service account has no signing key with ID ${id}.`, [id]),
+  SIGNING_KEY_NOT_ON_CURVE: () => invalidAttribute('publicJwk', 'is no point of its curve'),
+  TOO_MANY_SIGNING_KEYS: (clientId) =>
+    new ApiError(
+      400,
+      'VALIDATION_ERROR',
+      `Service account ${clientId} has ${MAX_SIGNING_KEYS} signing keys, which is the most. Delete one first.`,
+      [clientId],
+    ),
   LAST_ORG_OWNER: (clientId) =>
     new ApiError(
       409,

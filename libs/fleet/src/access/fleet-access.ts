@@ -7,6 +7,7 @@ import type { Provider, Type } from '@nestjs/common';
 import { AccessTokens } from './access-tokens.js';
 import { AttemptLimiter } from './attempt-limiter.js';
 import { FleetAccess1795392100000 } from './migrations/1795392100000-access.js';
+import { SigningKeysForCommands1795392400001 } from './migrations/1795392400001-signing-keys-for-commands.js';
 import { OAuthController } from './oauth.controller.js';
 import { OrganisationAccountsController } from './organisation-accounts.controller.js';
 import { OrganisationStore } from './organisation-store.js';
@@ -15,10 +16,15 @@ import { RootController } from './root.controller.js';
 import { ServiceAccountStore } from './service-account-store.js';
 import { ServiceAccounts } from './service-accounts.js';
 import { SigningKeys } from './signing-keys.js';
+import { SigningKeysController } from './signing-keys.controller.js';
 import { ACCESS_STORE, ACCESS_TOKENS, SERVICE_ACCOUNTS } from './provider-tokens.js';
 
 /** The migrations of this part, those of the access tables included. */
-export const fleetAccessMigrations: readonly Function[] = [...accessMigrations, FleetAccess1795392100000];
+export const fleetAccessMigrations: readonly Function[] = [
+  ...accessMigrations,
+  FleetAccess1795392100000,
+  SigningKeysForCommands1795392400001,
+];
 
 /** An hour: well inside the day for which a new key exists before it signs, so that a few missed runs do no harm. */
 const KEY_MAINTENANCE_MS = 60 * 60_000;
@@ -48,6 +54,7 @@ export interface FirstOwner {
 export const accessControllers: readonly Type[] = [
   RootController,
   OAuthController,
+  SigningKeysController,
   OrganisationAccountsController,
   ProjectAccountsController,
 ];

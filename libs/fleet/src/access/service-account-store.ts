@@ -1,7 +1,7 @@
 import { ClientIdSchema, type OrganisationRole } from '@atrest/contracts';
 import { rows, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
 import type { StoredSecret } from './service-account-secret.js';
-import { AccessError, type ProjectRoles, type ServiceAccount } from './service-account.js';
+import { AccessError, type CommandKey, type ProjectRoles, type ServiceAccount } from './service-account.js';
 
 interface AccountRow {
   client_id: string;
@@ -10,6 +10,7 @@ interface AccountRow {
   description: string;
   org_roles: OrganisationRole[];
   project_roles: ProjectRoles[];
+  signing_keys: CommandKey[];
   created_at: Date;
   deleted_at: Date | null;
   revision: number;
@@ -37,7 +38,7 @@ export interface Slice {
   readonly offset: number;
 }
 
-const accountColumns = 'client_id, org_id, name, description, org_roles, project_roles, created_at, deleted_at, revision';
+const accountColumns = 'client_id, org_id, name, description, org_roles, project_roles, signing_keys, created_at, deleted_at, revision';
 
 /** Service accounts and their secrets as they are stored. Deleted accounts stay as rows and are never found. */
 export class ServiceAccountStore {
@@ -92,13 +93,14 @@ export class ServiceAccountStore {
   }
 
   async insert(tx: Transaction, account: ServiceAccount): Promise<void> {
-    await rows(tx, `INSERT INTO service_account (${accountColumns}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, [
+    await rows(tx, `INSERT INTO service_account (${accountColumns}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, [
       account.clientId,
       account.orgId,
       account.name,
       account.description,
       account.orgRoles,
       JSON.stringify(account.projectRoles),
+      JSON.stringify(account.signingKeys),
       account.createdAt,
       account.deletedAt,
       account.revision,
@@ -113,7 +115,7 @@ export class ServiceAccountStore {
     const changed = await rows(
       tx,
       `UPDATE service_account
-          SET name = $3, description = $4, org_roles = $5, project_roles = $6, deleted_at = $7, revision = revision + 1
+          SET name = $3, description = $4, org_roles = $5, project_roles = $6, signing_keys = $7, deleted_at = $8, revision = revision + 1
         WHERE client_id = $1 AND revision = $2 AND deleted_at IS NULL RETURNING client_id`,
       [
         account.clientId,
@@ -122,6 +124,7 @@ export class ServiceAccountStore {
         account.description,
         account.orgRoles,
         JSON.stringify(account.projectRoles),
+        JSON.stringify(account.signingKeys),
         account.deletedAt,
       ],
     );
@@ -201,6 +204,7 @@ function accountOf(row: AccountRow): ServiceAccount {
     description: row.description,
     orgRoles: row.org_roles,
     projectRoles: row.project_roles,
+    signingKeys: row.signing_keys,
     createdAt: row.created_at,
     deletedAt: row.deleted_at,
     revision: row.revision,

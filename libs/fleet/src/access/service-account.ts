@@ -1,10 +1,29 @@
-import type { OrganisationRole, ProjectRole, RoleGrant, ServiceAccountState } from '@atrest/contracts';
+import {
+  commandKid,
+  type OrganisationRole,
+  type ProjectRole,
+  type PublicJwk,
+  type RoleGrant,
+  type ServiceAccountState,
+} from '@atrest/contracts';
 
 /** Roles that one account has in one project. */
 export interface ProjectRoles {
   readonly projectId: string;
   readonly roles: readonly ProjectRole[];
 }
+
+/** A public key with which an account signs commands. The private half never comes here. */
+export interface CommandKey {
+  /** RFC 7638 thumbprint, SHA-256. */
+  readonly id: string;
+  readonly publicJwk: PublicJwk;
+  /** ISO-8601. */
+  readonly createdAt: string;
+}
+
+/** Room for a rotation on each of a few machines. Every event about the account carries them all. */
+export const MAX_SIGNING_KEYS = 8;
 
 /** A service account: a program's identity, in one organisation, with roles in it and in its projects. Secrets are kept apart. */
 export interface ServiceAccount {
@@ -14,6 +33,7 @@ export interface ServiceAccount {
   readonly description: string;
   readonly orgRoles: readonly OrganisationRole[];
   readonly projectRoles: readonly ProjectRoles[];
+  readonly signingKeys: readonly CommandKey[];
   readonly createdAt: Date;
   readonly deletedAt: Date | null;
   readonly revision: number;
@@ -31,7 +51,10 @@ export type AccessErrorCode =
   | 'SECRET_UNKNOWN'
   | 'LAST_ORG_OWNER'
   | 'LAST_SECRET_OF_LAST_ORG_OWNER'
+  | 'SIGNING_KEY_UNKNOWN'
+  | 'SIGNING_KEY_NOT_ON_CURVE'
   | 'TOO_MANY_SECRETS'
+  | 'TOO_MANY_SIGNING_KEYS'
   | 'ACCOUNT_REACHES_BEYOND_PROJECT'
   | 'CHANGED_MEANWHILE';
 
@@ -88,19 +111,37 @@ export function withProjectRoles(account: ServiceAccount, projectId: string, rol
   return { ...account, projectRoles: wanted.length === 0 ? others : [...others, { projectId, roles: wanted }] };
 }
 
+/** The account with this key for commands as well; the same object when it has it. @throws AccessError TOO_MANY_SIGNING_KEYS */
+export function withSigningKey(account: ServiceAccount, key: CommandKey): ServiceAccount {
+  if (account.signingKeys.some(({ id }) => id === key.id)) return account;
+  if (account.signingKeys.length >= MAX_SIGNING_KEYS) throw new AccessError('TOO_MANY_SIGNING_KEYS', account.clientId);
+  return { ...account, signingKeys: [...account.signingKeys, key] };
+}
+
+/** @throws AccessError SIGNING_KEY_UNKNOWN */
+export function withoutSigningKey(account: ServiceAccount, id: string): ServiceAccount {
+  const signingKeys = account.signingKeys.filter((key) => key.id !== id);
+  if (signingKeys.length === account.signingKeys.length) throw new AccessError('SIGNING_KEY_UNKNOWN', id);
+  return { ...account, signingKeys };
+}
+
 /** @throws AccessError LAST_ORG_OWNER */
 export function deleted(account: ServiceAccount, now: Date, otherOwners: number): ServiceAccount {
   if (isOwner(account) && otherOwners === 0) throw new AccessError('LAST_ORG_OWNER', account.clientId);
   return { ...account, deletedAt: now };
 }
 
-/** The account as the other services may know it. A deleted one has no grants: whoever forgets to look at `deletedAt` still gives nothing. */
+/** The account as the other services may know it. A deleted one has no grants and no keys: whoever forgets to look at `deletedAt` still gives nothing. */
 export function stateOf(account: ServiceAccount): ServiceAccountState {
   return {
     clientId: account.clientId,
     orgId: account.orgId,
     name: account.name,
     grants: account.deletedAt === null ? grantsOf(account) : [],
+    signingKeys:
+      account.deletedAt === null
+        ? account.signingKeys.map(({ id, publicJwk }) => ({ kid: commandKid(account.clientId, id), publicJwk }))
+        : [],
     deletedAt: account.deletedAt?.toISOString() ?? null,
     revision: account.revision,
   };

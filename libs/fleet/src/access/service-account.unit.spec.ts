@@ -8,8 +8,11 @@ import {
   reachesBeyond,
   rolesInProject,
   stateOf,
+  withoutSigningKey,
   withOrganisationRoles,
   withProjectRoles,
+  withSigningKey,
+  type CommandKey,
   type ServiceAccount,
 } from './service-account.js';
 
@@ -24,6 +27,7 @@ const account = (o: Partial<ServiceAccount> = {}): ServiceAccount => ({
   description: 'builds',
   orgRoles: ['ORG_MEMBER'],
   projectRoles: [],
+  signingKeys: [],
   createdAt: now,
   deletedAt: null,
   revision: 3,
@@ -72,6 +76,31 @@ describe('service account', () => {
       { role: 'GROUP_BACKUP_MANAGER', orgId: null, projectId: project1 },
     ]);
     expect(stateOf(deleted(full, now, 1))).toMatchObject({ grants: [], deletedAt: now.toISOString() });
+  });
+});
+
+describe('signing keys', () => {
+  const key = (id: string): CommandKey => ({
+    id,
+    publicJwk: { kty: 'OKP', crv: 'Ed25519', x: id.repeat(43) },
+    createdAt: now.toISOString(),
+  });
+
+  it('a key is there once, leaves the others alone, and there is an end to them', () => {
+    const one = withSigningKey(account(), key('a'));
+    expect(withSigningKey(one, { ...key('a'), createdAt: '2030-01-01T00:00:00.000Z' })).toBe(one);
+    const two = withSigningKey(one, key('b'));
+    expect(withoutSigningKey(two, 'a').signingKeys).toEqual([key('b')]);
+    expect(() => withoutSigningKey(two, 'c')).toThrow(expect.objectContaining({ code: 'SIGNING_KEY_UNKNOWN', subject: 'c' }));
+    const full = [...'abcdefgh'].reduce((before, id) => withSigningKey(before, key(id)), account());
+    expect(() => withSigningKey(full, key('i'))).toThrow(expect.objectContaining({ code: 'TOO_MANY_SIGNING_KEYS' }));
+    expect(withSigningKey(full, key('h'))).toBe(full);
+  });
+
+  it('tells the others its keys by the names that commands give, and none once deleted', () => {
+    const one = withSigningKey(account(), key('a'));
+    expect(stateOf(one).signingKeys).toEqual([{ kid: `${one.clientId}#a`, publicJwk: key('a').publicJwk }]);
+    expect(stateOf(deleted(one, now, 1)).signingKeys).toEqual([]);
   });
 });
 

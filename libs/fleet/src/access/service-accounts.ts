@@ -1,4 +1,4 @@
-import { newObjectId, serviceAccountChanged, type OrganisationRole, type ProjectRole } from '@atrest/contracts';
+import { newObjectId, serviceAccountChanged, type OrganisationRole, type ProjectRole, type PublicJwk } from '@atrest/contracts';
 import type { AccessStore } from '@atrest/platform-auth';
 import type { EventPublisher } from '@atrest/platform-messaging';
 import type { ServiceDatabase, Transaction } from '@atrest/platform-persistence';
@@ -6,6 +6,7 @@ import type { Clock } from '@atrest/platform-time';
 import type { OrganisationStore } from './organisation-store.js';
 import { hashSecret, maskSecret, MAX_SECRETS, newSecretValue, type StoredSecret } from './service-account-secret.js';
 import type { AccountScope, ServiceAccountStore, Slice } from './service-account-store.js';
+import { signingKeyId } from './command-key.js';
 import {
   AccessError,
   deleted,
@@ -14,8 +15,11 @@ import {
   reachesBeyond,
   stateOf,
   withOrganisationRoles,
+  withoutSigningKey,
   withProjectRoles,
+  withSigningKey,
   type AccountDetails,
+  type CommandKey,
   type ServiceAccount,
 } from './service-account.js';
 
@@ -90,6 +94,7 @@ export class ServiceAccounts {
       description: wanted.description,
       orgRoles: [...new Set(wanted.orgRoles)],
       projectRoles: wanted.project ? [{ projectId: wanted.project.id, roles: [...new Set(wanted.project.roles)] }] : [],
+      signingKeys: [],
       createdAt: now,
       deletedAt: null,
       revision: 1,
@@ -170,6 +175,21 @@ export class ServiceAccounts {
       }
       await this.parts.accounts.deleteSecret(tx, secretId);
     });
+  }
+
+  /**
+   * Registers the public half of a key with which the account signs commands; one that is registered already stays as it is.
+   * @throws AccessError SERVICE_ACCOUNT_UNKNOWN, SIGNING_KEY_NOT_ON_CURVE, TOO_MANY_SIGNING_KEYS
+   */
+  async addSigningKey(orgId: string, clientId: string, publicJwk: PublicJwk): Promise<CommandKey> {
+    const key: CommandKey = { id: await signingKeyId(publicJwk), publicJwk, createdAt: this.parts.clock.now().toISOString() };
+    const { account } = await this.change({ orgId }, clientId, (before) => withSigningKey(before, key));
+    return account.signingKeys.find(({ id }) => id === key.id) ?? key;
+  }
+
+  /** Commands signed with the key are refused from then on. @throws AccessError SERVICE_ACCOUNT_UNKNOWN, SIGNING_KEY_UNKNOWN */
+  async removeSigningKey(orgId: string, clientId: string, id: string): Promise<void> {
+    await this.change({ orgId }, clientId, (account) => withoutSigningKey(account, id));
   }
 
   /** To be called in the transaction that deletes a project: no account keeps a role in it. */

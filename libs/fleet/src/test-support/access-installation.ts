@@ -11,7 +11,10 @@ import { createAccess, fleetAccessMigrations, type FleetAccess } from '../access
 export const ISSUER = 'https://atrest.test';
 export const SEALING_KEY = SealingKeys.generate('k1');
 
-const logger = createLogger({ service: 'test', level: 'silent' });
+/** What was logged in this process so far: to look for what must not be there. */
+export const logLines: string[] = [];
+
+const logger = createLogger({ service: 'test', level: 'trace', destination: { write: (line: string) => void logLines.push(line) } });
 
 /** One replica of fleet's access part. */
 export interface Replica {

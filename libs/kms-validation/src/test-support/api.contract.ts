@@ -44,7 +44,7 @@ export class Api {
     const orgId = newObjectId();
     const clientId = `mdb_sa_id_${newObjectId()}`;
     const grants = [{ role, orgId: null, projectId }];
-    const account = { clientId, orgId, name: 'test', grants, deletedAt: null, revision: 1 };
+    const account = { clientId, orgId, name: 'test', grants, signingKeys: [], deletedAt: null, revision: 1 };
     await this.stage.database.transaction((tx) => new AccessStore(this.stage.database, this.stage.clock).applyServiceAccount(tx, account));
     const now = Math.floor(this.stage.clock.now().getTime() / 1_000);
     return new SignJWT({})

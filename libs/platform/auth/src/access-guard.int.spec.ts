@@ -146,7 +146,7 @@ async function serve(o: { projectionWaitMs?: number; guards?: number } = {}): Pr
 let revision = 0;
 async function haveAccount(...grants: RoleGrant[]): Promise<ServiceAccountState> {
   revision += 1;
-  const state = { clientId, orgId: orgA, name: 'ci', grants, deletedAt: null, revision };
+  const state = { clientId, orgId: orgA, name: 'ci', grants, signingKeys: [], deletedAt: null, revision };
   await database.transaction((tx) => store.applyServiceAccount(tx, state));
   return state;
 }

@@ -19,6 +19,7 @@ const account = (revision: number, o: Partial<ServiceAccountState> = {}): Servic
   orgId,
   name: `revision ${revision}`,
   grants: [{ role: 'ORG_OWNER', orgId, projectId: null }],
+  signingKeys: [{ kid: `${clientId}#revision-${revision}`, publicJwk: { kty: 'OKP', crv: 'Ed25519', x: 'A'.repeat(43) } }],
   deletedAt: null,
   revision,
   ...o,

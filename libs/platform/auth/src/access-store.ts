@@ -2,9 +2,10 @@ import type { AccessTokenRevocation, ServiceAccountState, SigningKeyState } from
 import { rows, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
 import { Access1795392000000 } from './migrations/1795392000000-access.js';
+import { AccessCommandKeys1795392400000 } from './migrations/1795392400000-access-command-keys.js';
 
 /** The tables of `AccessStore`; every service puts them after messaging's and before its own. */
-export const accessMigrations: readonly Function[] = [Access1795392000000];
+export const accessMigrations: readonly Function[] = [Access1795392000000, AccessCommandKeys1795392400000];
 
 /**
  * How long an expired revocation or key is kept before it is deleted. Services' clocks differ by seconds; deleting a revocation while
@@ -26,6 +27,7 @@ interface AccountRow {
   org_id: string;
   name: string;
   grants: ServiceAccountState['grants'];
+  signing_keys: ServiceAccountState['signingKeys'];
   deleted_at: Date | null;
   revision: number;
 }
@@ -56,14 +58,22 @@ export class AccessStore {
   async applyServiceAccount(tx: Transaction, state: ServiceAccountState): Promise<'applied' | 'stale'> {
     const changed = await rows(
       tx,
-      `INSERT INTO access_service_account AS known (client_id, org_id, name, grants, deleted_at, revision)
-       VALUES ($1, $2, $3, $4, $5, $6)
+      `INSERT INTO access_service_account AS known (client_id, org_id, name, grants, signing_keys, deleted_at, revision)
+       VALUES ($1, $2, $3, $4, $5, $6, $7)
        ON CONFLICT (client_id) DO UPDATE
-          SET org_id = EXCLUDED.org_id, name = EXCLUDED.name, grants = EXCLUDED.grants,
+          SET org_id = EXCLUDED.org_id, name = EXCLUDED.name, grants = EXCLUDED.grants, signing_keys = EXCLUDED.signing_keys,
               deleted_at = EXCLUDED.deleted_at, revision = EXCLUDED.revision
         WHERE known.revision < EXCLUDED.revision
        RETURNING client_id`,
-      [state.clientId, state.orgId, state.name, JSON.stringify(state.grants), state.deletedAt, state.revision],
+      [
+        state.clientId,
+        state.orgId,
+        state.name,
+        JSON.stringify(state.grants),
+        JSON.stringify(state.signingKeys),
+        state.deletedAt,
+        state.revision,
+      ],
     );
     return changed.length === 1 ? 'applied' : 'stale';
   }
@@ -114,6 +124,12 @@ export class AccessStore {
     return row && accountOf(row);
   }
 
+  /** As {@link findAccount}, and the account stays as it is until the transaction ends: for who acts on its behalf without a request. */
+  async holdAccount(tx: Transaction, clientId: string): Promise<ServiceAccountState | undefined> {
+    const [row] = await rows<AccountRow>(tx, 'SELECT * FROM access_service_account WHERE client_id = $1 FOR SHARE', [clientId]);
+    return row && accountOf(row);
+  }
+
   /** Whatever its times say: the caller compares them with its clock. */
   async findKey(kid: string): Promise<SigningKeyState | undefined> {
     const [row] = await this.#database.query<KeyRow>('SELECT * FROM access_signing_key WHERE kid = $1', [kid]);
@@ -149,6 +165,7 @@ function accountOf(row: AccountRow): ServiceAccountState {
     orgId: row.org_id,
     name: row.name,
     grants: row.grants,
+    signingKeys: row.signing_keys,
     deletedAt: row.deleted_at?.toISOString() ?? null,
     revision: row.revision,
   };

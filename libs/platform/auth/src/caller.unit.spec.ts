@@ -12,6 +12,7 @@ const account = (...grants: RoleGrant[]) => ({
   orgId: orgA,
   name: 'ci',
   grants,
+  signingKeys: [],
   deletedAt: null,
   revision: 1,
 });
