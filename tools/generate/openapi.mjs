@@ -47,7 +47,10 @@ function operation(route, components) {
     ...(path.length + queryParameters.length > 0 ? { parameters: [...path, ...queryParameters] } : {}),
     ...(route.body ? { requestBody: { required: true, content: content('request', route.body, 'input') } } : {}),
     responses: {
-      [route.success]: { description: 'Success', ...(route.success === 204 ? {} : { content: content('response', route.response, 'output') }) },
+      [route.success]: {
+        description: 'Success',
+        ...(route.success === 204 ? {} : { content: content('response', route.response, 'output') }),
+      },
       default: { description: 'Refused or failed', content: { 'application/json': { schema: { $ref: '#/components/schemas/ApiError' } } } },
     },
   };
