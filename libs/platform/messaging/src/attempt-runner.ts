@@ -34,7 +34,7 @@ export interface AttemptRunnerOptions {
 }
 
 /** Handlers whose transactions take longer together than this are not put together: their locks would be held too long. Milliseconds. */
-const TOGETHER_MS = 20;
+const TOGETHER_MS = 50;
 
 /** More would save little: the round trips of a transaction are then a small part of it already. */
 const TOGETHER_MAX = 16;

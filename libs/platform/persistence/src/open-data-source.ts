@@ -1,7 +1,7 @@
 import type { Logger } from '@atrest/platform-logging';
 import { backoffMs } from '@atrest/platform-time';
 import pg from 'pg';
-import { DataSource } from 'typeorm';
+import { DataSource, type Logger as TypeormLogger } from 'typeorm';
 import { DatabaseUnavailableError, databaseErrorCode, isUnavailable, MigrationFailedError } from './errors.js';
 import { DatabaseSession } from './session.js';
 
@@ -22,7 +22,9 @@ export async function openDataSource(o: Options): Promise<DataSource> {
   try {
     // Replicas start together: the first creates and migrates, the others wait here. The lock goes with the connection.
     await lock(session, `atrest.migrations.${o.schema}`);
-    await session.query(`CREATE SCHEMA IF NOT EXISTS ${o.schema}`);
+    // Not CREATE IF NOT EXISTS: a role that owns just this schema may not create any, and need not.
+    const [schema] = await session.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [o.schema]);
+    if (schema === undefined) await session.query(`CREATE SCHEMA ${o.schema}`);
     const dataSource = new DataSource({
       type: 'postgres',
       driver: pg,
@@ -35,6 +37,7 @@ export async function openDataSource(o: Options): Promise<DataSource> {
       synchronize: false,
       installExtensions: false,
       logging: false,
+      logger: typeormLogger(o.logger),
       poolSize: o.poolSize,
       extra: o.connection,
       poolErrorHandler: (error: unknown) => {
@@ -89,6 +92,19 @@ async function migrate(dataSource: DataSource, o: Options): Promise<void> {
     await dataSource.destroy();
     throw new MigrationFailedError(`A migration of schema ${o.schema} failed: ${reasonOf(error)}`, { cause: error });
   }
+}
+
+/** TypeORM would write to the console. Failed statements are thrown, so whoever catches them reports them. */
+function typeormLogger(logger: Logger): TypeormLogger {
+  const nothing = (): void => undefined;
+  return {
+    logQuery: nothing,
+    logQueryError: nothing,
+    logQuerySlow: nothing,
+    logSchemaBuild: nothing,
+    logMigration: (message) => logger.debug({ message }, 'migration'),
+    log: (level, message: unknown) => logger.debug({ level, message }, 'TypeORM'),
+  };
 }
 
 function reasonOf(error: unknown): string {

@@ -331,12 +331,14 @@ function startFailure(ended: string, log: string): StartOutcome {
 
 /** What the last start said: first to us, then to the newest file of its own, which also has what earlier starts said. */
 async function startLog(ours: string, data: string): Promise<string> {
+  const said = await readFile(ours, 'utf8');
+  if (!said.includes('redirecting log output')) return said;
   const folder = join(data, 'log');
   const names = await readdir(folder).catch(() => []);
   const files = await Promise.all(names.map(async (name) => ({ name, changed: (await stat(join(folder, name))).mtimeMs })));
   const newest = files.sort((a, b) => b.changed - a.changed)[0];
   const theirs = newest === undefined ? '' : await readFile(join(folder, newest.name), 'utf8');
-  return (await readFile(ours, 'utf8')) + theirs.slice(Math.max(0, theirs.lastIndexOf('starting PostgreSQL')));
+  return said + theirs.slice(Math.max(0, theirs.lastIndexOf('starting PostgreSQL')));
 }
 
 async function sameFolder(a: string, b: string): Promise<boolean> {
