@@ -13,3 +13,7 @@ export {
   type SimFaultKind,
 } from './mongod-sim/index.js';
 export { processEnd, sourceProcess } from './process/source-process.js';
+export { KafkaBroker } from './kafka/kafka-broker.js';
+export { DEFAULT_KAFKA_VERSION, KafkaNotAvailableError } from './kafka/kafka-distribution.js';
+export { kafkaAvailable, testKafka, type TestKafka } from './kafka/test-kafka.js';
+export { partAvailable, PartMissingError, type PartName } from './parts.js';

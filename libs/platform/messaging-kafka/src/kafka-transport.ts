@@ -1,7 +1,7 @@
 import { topics as declaredTopics, type Topic } from '@atrest/contracts';
 import type { Logger } from '@atrest/platform-logging';
 import type { EventTransport, OutgoingEvent, ReceivedEvent, Subscription } from '@atrest/platform-messaging';
-import kafkajs, { type Kafka, type Consumer, type EachBatchPayload, type KafkaConfig, type Producer } from 'kafkajs';
+import kafkajs, { type Kafka, type Consumer, type EachBatchPayload, type KafkaConfig, type LogEntry, type Producer } from 'kafkajs';
 import { fromKafkaMessage, toKafkaMessage } from './cloud-events.js';
 import { ensureTopics } from './topics.js';
 
@@ -23,6 +23,15 @@ export interface KafkaTransportOptions {
 const SESSION_TIMEOUT_MS = 30_000;
 /** A third of the session, as Kafka advises, so that two lost heartbeats do not end it. */
 const HEARTBEAT_MS = 3_000;
+
+/**
+ * kafkajs reports every refusal of the protocol as an error of the connection, also those that are part of its normal course (a group that
+ * rebalances, a coordinator that moves) and that it repeats by itself. What it gives up on comes again from the producer or consumer.
+ */
+const severity = (entry: LogEntry): 'error' | 'warn' | 'debug' => {
+  if (entry.namespace === 'Connection' || entry.level > kafkajs.logLevel.WARN) return 'debug';
+  return entry.level === kafkajs.logLevel.ERROR ? 'error' : 'warn';
+};
 
 /**
  * Events over Apache Kafka. Handling does not happen here: `receive` stores a batch in the consumer's inbox, and only then its offsets are
@@ -49,9 +58,8 @@ export class KafkaTransport implements EventTransport {
       retry: { initialRetryTime: 100, maxRetryTime: 5_000, retries: 8 },
       logLevel: kafkajs.logLevel.WARN,
       logCreator: () => (entry) => {
-        const level = entry.level === kafkajs.logLevel.ERROR ? 'error' : entry.level === kafkajs.logLevel.WARN ? 'warn' : 'debug';
         const { message, ...details } = entry.log;
-        options.logger[level]({ kafka: entry.namespace, error: details['error'], groupId: details['groupId'] }, message);
+        options.logger[severity(entry)]({ kafka: entry.namespace, error: details['error'], groupId: details['groupId'] }, message);
       },
     });
   }
