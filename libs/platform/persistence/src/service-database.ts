@@ -237,7 +237,7 @@ function guardEnd(runner: QueryRunner, context: { readonly ended: boolean }): vo
 
 /** TypeORM puts the values of a statement into the error; they may be secrets and errors are logged. */
 function withoutParameters(error: unknown): unknown {
-  if (typeof error === 'object' && error !== null && 'parameters' in error) {
+  if (error instanceof QueryFailedError) {
     Object.defineProperty(error, 'parameters', { value: undefined, enumerable: false });
   }
   return error;

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { chmod, chown, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, open, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -45,7 +45,10 @@ export async function findLocation(o: { dataFolder: string; user: ServerUser; du
   await mkdir(location, { recursive: true });
   if (await canEnter(location, o.user)) return location;
   const name = `${basename(wished)}-${createHash('sha256').update(wished).digest('hex').slice(0, 8)}`;
-  const other = o.durable ? join(process.platform === 'darwin' ? '/usr/local/var/atrest' : '/var/lib/atrest', name) : join(tmpdir(), name);
+  // What lies among temporary files is meant to be as temporary elsewhere.
+  const temporary = !o.durable || wished.startsWith(join(await realpath(tmpdir()), '/')) || wished.startsWith(join(tmpdir(), '/'));
+  const permanent = process.platform === 'darwin' ? '/usr/local/var/atrest' : '/var/lib/atrest';
+  const other = join(temporary ? tmpdir() : permanent, name);
   await mkdir(other, { recursive: true });
   await chmod(other, 0o711);
   const owner = await stat(other);
