@@ -1,0 +1,1 @@
+export { createRestoreExecutionService, restoreExecutionMigrations, type RestoreExecutionOptions } from './restore-execution.service.js';
