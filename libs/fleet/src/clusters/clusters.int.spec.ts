@@ -191,6 +191,7 @@ describe('a cluster', () => {
       error: 400,
       errorCode: 'DUPLICATE_CLUSTER_NAME',
       detail: `A cluster named orders is already present in group ${projectId}.`,
+      parameters: ['orders', projectId],
     });
     expect((await create(replicaSet('x', { paused: true }))).body.errorCode).toBe('CANNOT_CREATE_PAUSED_CLUSTER');
     expect((await create(replicaSet('x', { surprise: 1 }))).body.errorCode).toBe('INVALID_ATTRIBUTE');

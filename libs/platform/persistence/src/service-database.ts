@@ -3,7 +3,7 @@ import type { Logger } from '@atrest/platform-logging';
 import type { Metrics } from '@atrest/platform-metrics';
 import { backoffMs } from '@atrest/platform-time';
 import type pg from 'pg';
-import { DataSource, type QueryRunner } from 'typeorm';
+import { DataSource, QueryFailedError, type QueryRunner } from 'typeorm';
 import { connectionOptions, schemaOf } from './connection.js';
 import { databaseErrorCode, isRetryableTransactionError, TransactionEndedError } from './errors.js';
 import { NotificationListener } from './notification-listener.js';
