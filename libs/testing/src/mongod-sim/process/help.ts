@@ -19,7 +19,7 @@ Where it differs from the real server:
   * A sharded collection is accepted and not distributed: every database lives on its primary shard. There is no balancer.
     mongos has one connection per shard member and no read preference: it asks the primary.
 Parameters that only exist here:
-  --setParameter simFast=true      all replication times are a tenth of the recorded ones
+  --setParameter simFast=true      replication times are a fifth to a tenth of the recorded ones
   --setParameter simControl=PATH   control socket (or environment variable MONGOD_SIM_CONTROL). {port} in PATH stands for the
                                    port; a folder stands for FOLDER/{port}.sock. One JSON request per line:
                                      {"do":"set","fault":{"kind":"ignore-sigterm"}}     also hang, fall-behind, lose-disk, crash

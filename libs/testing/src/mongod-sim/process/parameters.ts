@@ -83,15 +83,18 @@ const RECORDED: Timings = {
   configServerRetryMs: 500,
 };
 
-/** The recorded durations, or a tenth of them with `simFast`. */
+/**
+ * The recorded durations, or with `simFast` shorter ones: long enough that a loaded machine does not hold a slow member for a lost one,
+ * and that a driver which connected just before a member stops has begun to watch it (its first look after 500 ms).
+ */
 export function timingsFor(fast: boolean): Timings {
   if (!fast) return RECORDED;
   return {
     heartbeatMs: 200,
-    heartbeatTimeoutMs: 1000,
-    electionScale: 0.1,
-    shutdownWaitMs: 1000,
-    memberStopMs: 150,
+    heartbeatTimeoutMs: 2000,
+    electionScale: 0.2,
+    shutdownWaitMs: 2000,
+    memberStopMs: 600,
     periodicNoopMs: 1000,
     orphanShardStopMs: 2100,
     configServerRetryMs: 100,

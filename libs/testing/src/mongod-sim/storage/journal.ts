@@ -1,4 +1,4 @@
-import { closeSync, fdatasync, fstatSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, fdatasync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { type Doc, decodeDocument, encodeDocument } from '../bson-values.js';
 
@@ -74,12 +74,12 @@ export class Journal {
     });
   }
 
-  size(): number {
-    return fstatSync(this.#descriptor).size;
-  }
-
+  /** Ends the use of the file. Whoever waits for it to be on disk is told so: a journal is closed after a checkpoint, which holds it all. */
   close(): void {
     closeSync(this.#descriptor);
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const entry of waiting) entry.resolve();
   }
 
   #syncNext(): void {
