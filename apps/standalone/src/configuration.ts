@@ -32,7 +32,8 @@ export const standaloneFields = {
     description: 'Time between two validity checks of a configuration',
   }),
   ATREST_CHECK_CONFIRMATIONS: integer({
-    min: 1,
+    // The least that kms-validation takes: one verdict confirms nothing.
+    min: 2,
     max: 10,
     default: 3,
     description: 'Definitive verdicts in a row that make a configuration INVALID',
@@ -62,6 +63,12 @@ export const standaloneFields = {
   ATREST_SMTP_URL: optional(
     secret({ description: 'Mail server, `smtp://user:password@host:587`; without it mail is caught in the local mailbox page' }),
   ),
+  ATREST_MAIL_RETRY: duration({
+    min: 1000,
+    max: 15 * MINUTE,
+    default: 30_000,
+    description: 'First pause after a mail could not be handed over; it doubles up to 15 minutes, for 5 days',
+  }),
   ATREST_MAIL_FROM: text({ default: 'Atrest <atrest@localhost>', description: 'Sender of every mail' }),
   ATREST_OPERATOR_ADDRESS: optional(text({ description: 'Who is told when a project has no owner or a mail cannot be delivered' })),
   ATREST_AGENT: flag({ default: true, description: 'Run a local agent, so that clusters can be placed on this machine' }),

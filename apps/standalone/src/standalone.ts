@@ -106,6 +106,7 @@ export class Standalone {
       from: configuration.ATREST_MAIL_FROM,
       issuer: publicUrl,
       publicUrl,
+      delivery: { baseMs: configuration.ATREST_MAIL_RETRY },
       ...(configuration.ATREST_OPERATOR_ADDRESS === undefined ? {} : { operatorAddress: configuration.ATREST_OPERATOR_ADDRESS }),
     });
     const services: Service[] = [fleet, kmsValidation, notification];

@@ -33,6 +33,10 @@ export class ApiClient {
     return this.call('PATCH', path, body);
   }
 
+  async delete(path: string): Promise<void> {
+    await this.call('DELETE', path);
+  }
+
   /** @throws ApiCallError when the API refuses. */
   private async call<T>(method: string, path: string, body?: unknown): Promise<T> {
     this.#token ??= await this.fetchToken();
