@@ -17,6 +17,7 @@ import type { Service, ServiceDependencies } from '@atrest/platform-service';
 import { systemClock } from '@atrest/platform-time';
 import { DevelopmentKms, MailCatcher, type Credentials } from '@atrest/testing';
 import type { StandaloneConfiguration } from './configuration.js';
+import { DEVELOPMENT_KMS_PORT, MAILBOX_PORT } from './development-ports.js';
 import { localSecret, newSealingKey } from './local-secrets.js';
 import { findServers, type Servers } from './servers.js';
 
@@ -33,10 +34,6 @@ export interface StandaloneSummary {
 }
 
 type Closer = () => Promise<void>;
-
-/** Where people find the mailbox page and the development KMS again after a restart, when nobody else took the port. */
-const MAILBOX_PORT = 8025;
-const DEVELOPMENT_KMS_PORT = 8026;
 
 /** A mongod that was told to stop normally needs 1-4 s (measured); after this long a person should know. */
 const STOP_WARN_AFTER_MS = 30_000;
