@@ -12,6 +12,7 @@ import { keyInvalidMessage, keyValidMessage, type KeyMessageFacts } from './mess
 import type { ClusterProjection } from './projections/clusters.js';
 import type { KeyConfigurationProjection } from './projections/key-configurations.js';
 import type { KnownProject, ProjectProjection } from './projections/projects.js';
+import { unhandled } from './unhandled.js';
 
 /** The event of a project's key or cluster came before the project itself; it is handled again in a moment. */
 export class ProjectUnknownError extends Error {
@@ -117,6 +118,8 @@ export class Announcements {
       }
       case 'attention-needed':
         return { kind: 'ATTENTION_NEEDED', content: attentionMessage(facts), pause: attentionCause(configuration) };
+      default:
+        return unhandled(name);
     }
   }
 

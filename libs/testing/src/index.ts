@@ -3,7 +3,8 @@ export type { Fault } from './development-kms/faults.js';
 export { FakeKeyProvider, FakeKms, FakeKmsError } from './fake-key-provider.js';
 export { testDatabase, testPostgres, type TestDatabase } from './postgres/test-postgres.js';
 export { waitFor, type WaitForOptions } from './postgres/wait-for.js';
-export { MailCatcher, type CaughtMail, type MailCatcherOptions, type SmtpRefusal } from './mail-catcher/mail-catcher.js';
+export type { CaughtMail } from './mail-catcher/caught-mail.js';
+export { MailCatcher, type MailCatcherOptions, type SmtpRefusal } from './mail-catcher/mail-catcher.js';
 export {
   MongodSimControl,
   MongodSimControlError,

@@ -48,10 +48,16 @@ export class Delivery {
     const { repository, clock } = this.parts;
     const claimed = await repository.claim(clock.now(), LEASE_MS, BATCH);
     if (claimed.length === 0) return;
-    const results = await Promise.allSettled(claimed.map((notification) => this.attempt(notification)));
+    // 'Usable again' must not overtake 'not usable' of the same project when both are due.
+    const byProject = Map.groupBy(claimed, ({ projectId }) => projectId);
+    const results = await Promise.allSettled([...byProject.values()].map((group) => this.attemptInOrder(group)));
     const failure = results.find((result) => result.status === 'rejected');
     if (failure !== undefined) throw failure.reason;
     return 'again';
+  }
+
+  private async attemptInOrder(group: readonly ClaimedNotification[]): Promise<void> {
+    for (const notification of group) await this.attempt(notification);
   }
 
   private async attempt(notification: ClaimedNotification): Promise<void> {

@@ -37,6 +37,7 @@ export interface ClaimedNotification extends Notification {
 
 interface Row {
   readonly id: string;
+  readonly position: number;
   readonly cause: string;
   readonly kind: NotificationState['kind'];
   readonly project_id: string | null;
@@ -50,7 +51,8 @@ interface Row {
   readonly lease_token: string | null;
 }
 
-const COLUMNS = 'id, cause, kind, project_id, alert_id, content, for_operators, status, attempts, created_at, sent_at, lease_token';
+const COLUMNS =
+  'id, position, cause, kind, project_id, alert_id, content, for_operators, status, attempts, created_at, sent_at, lease_token';
 
 export class NotificationRepository {
   constructor(private readonly database: ServiceDatabase) {}
@@ -90,7 +92,7 @@ export class NotificationRepository {
     );
   }
 
-  /** Takes up to `limit` due notifications for `leaseMs`; those that another replica holds are skipped. */
+  /** Takes up to `limit` due notifications for `leaseMs`, in the order in which they were made; those that another replica holds are skipped. */
   async claim(now: Date, leaseMs: number, limit: number): Promise<ClaimedNotification[]> {
     return this.database.transaction(async (tx) => {
       const token = randomUUID();
@@ -98,7 +100,7 @@ export class NotificationRepository {
         tx,
         `UPDATE notification SET attempts = attempts + 1, lease_token = $1, lease_until = $2 WHERE id IN (
            SELECT id FROM notification WHERE status = 'PENDING' AND next_attempt_at <= $3 AND (lease_until IS NULL OR lease_until <= $3)
-           ORDER BY next_attempt_at LIMIT $4 FOR UPDATE SKIP LOCKED)
+           ORDER BY next_attempt_at, position LIMIT $4 FOR UPDATE SKIP LOCKED)
          RETURNING ${COLUMNS}`,
         [token, new Date(now.getTime() + leaseMs), now, limit],
       );
@@ -106,7 +108,9 @@ export class NotificationRepository {
         tx,
         claimed.map(({ id }) => id),
       );
-      return claimed.map((row) => ({ ...fromRow(row, found.get(row.id) ?? []), leaseToken: token }));
+      return claimed
+        .toSorted((a, b) => a.position - b.position)
+        .map((row) => ({ ...fromRow(row, found.get(row.id) ?? []), leaseToken: token }));
     });
   }
 
@@ -149,7 +153,7 @@ export class NotificationRepository {
 
   async list(): Promise<Notification[]> {
     return this.database.transaction(async (tx) => {
-      const found = await rows<Row>(tx, `SELECT ${COLUMNS} FROM notification ORDER BY created_at, id`);
+      const found = await rows<Row>(tx, `SELECT ${COLUMNS} FROM notification ORDER BY position`);
       const recipients = await recipientsOf(
         tx,
         found.map(({ id }) => id),

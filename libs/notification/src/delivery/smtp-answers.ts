@@ -1,3 +1,4 @@
+import { domainToASCII } from 'node:url';
 import { redactText } from '@atrest/platform-logging';
 import type { RecipientResult } from './mail-transport.js';
 
@@ -17,9 +18,15 @@ const MAX_ANSWER = 300;
 
 /** The results of an attempt that the server took at least partly. */
 export function resultsOfReport(recipients: readonly string[], report: object): RecipientResult[] {
-  const { rejectedErrors } = report as SmtpReport;
+  const { rejectedErrors, accepted } = report as SmtpReport;
   const rejected = rejectionsOf(rejectedErrors);
-  return recipients.map((address) => rejected.get(address) ?? { address, outcome: 'accepted', answer: null });
+  const taken = new Set((Array.isArray(accepted) ? (accepted as unknown[]) : []).map((address) => canonical(String(address))));
+  return recipients.map((address): RecipientResult => {
+    const rejection = rejected.get(canonical(address));
+    if (rejection !== undefined) return { ...rejection, address };
+    if (taken.has(canonical(address))) return { address, outcome: 'accepted', answer: null };
+    return { address, outcome: 'deferred', answer: 'the mail server did not say what became of this recipient' };
+  });
 }
 
 /**
@@ -32,7 +39,10 @@ export function resultsOfError(recipients: readonly string[], error: unknown): R
   const rejected = rejectionsOf(report.rejectedErrors);
   const aboutMessage = report.command === 'DATA' && isPermanent(report.responseCode);
   const answer = answerOf(report);
-  return recipients.map((address) => rejected.get(address) ?? { address, outcome: aboutMessage ? 'refused' : 'deferred', answer });
+  return recipients.map((address): RecipientResult => {
+    const rejection = rejected.get(canonical(address));
+    return rejection === undefined ? { address, outcome: aboutMessage ? 'refused' : 'deferred', answer } : { ...rejection, address };
+  });
 }
 
 function rejectionsOf(errors: unknown): Map<string, RecipientResult> {
@@ -41,9 +51,16 @@ function rejectionsOf(errors: unknown): Map<string, RecipientResult> {
     if (typeof error !== 'object' || error === null || !('recipient' in error) || typeof error.recipient !== 'string') continue;
     const report = error as SmtpReport;
     const outcome = isPermanent(report.responseCode) ? 'refused' : 'deferred';
-    entries.push([error.recipient, { address: error.recipient, outcome, answer: answerOf(report) }]);
+    entries.push([canonical(error.recipient), { address: error.recipient, outcome, answer: answerOf(report) }]);
   }
   return new Map(entries);
+}
+
+/** nodemailer reports addresses with their domain in lower case and ASCII. */
+function canonical(address: string): string {
+  const at = address.lastIndexOf('@');
+  const domain = address.slice(at + 1).toLowerCase();
+  return `${address.slice(0, at)}@${domainToASCII(domain) || domain}`;
 }
 
 const isPermanent = (code: unknown): boolean => typeof code === 'number' && code >= 500 && code <= 599;

@@ -1,3 +1,4 @@
+import { unhandled } from '../unhandled.js';
 import type { Block, MailContent } from './mail-content.js';
 
 export interface RenderedMail {
@@ -34,7 +35,7 @@ export function oneLine(text: string): string {
 
 /** Cuts between characters, not within one. */
 function shorten(text: string, length: number): string {
-  const characters = [...text];
+  const characters = Array.from(text);
   return characters.length <= length ? text : `${characters.slice(0, length - 1).join('')}…`;
 }
 
@@ -46,7 +47,7 @@ function textOf(block: Block): string {
     case 'paragraph':
       return oneLine(block.text);
     case 'heading':
-      return `${oneLine(block.text)}\n${'-'.repeat([...oneLine(block.text)].length)}`;
+      return `${oneLine(block.text)}\n${'-'.repeat(Array.from(oneLine(block.text)).length)}`;
     case 'list':
       return block.items.map((item) => `  * ${oneLine(item)}`).join('\n');
     case 'facts':
@@ -55,6 +56,8 @@ function textOf(block: Block): string {
       return `    ${oneLine(block.text)}`;
     case 'link':
       return `${oneLine(block.label)}: ${oneLine(block.url)}`;
+    default:
+      return unhandled(block);
   }
 }
 
@@ -74,6 +77,8 @@ function htmlOf(block: Block): string {
       return `<pre style="${MONO};background:#f2f3f5;padding:10px 12px;white-space:pre-wrap;overflow-wrap:anywhere">${escapeHtml(block.text)}</pre>`;
     case 'link':
       return `<p><a href="${escapeHtml(safeUrl(block.url))}">${escapeHtml(block.label)}</a></p>`;
+    default:
+      return unhandled(block);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { DefinitiveReason, KeyConfigurationState, TransientReason } from '@atrest/contracts';
 import { command, list, paragraph, type Block } from '../mail/mail-content.js';
+import { unhandled } from '../unhandled.js';
 import { KMS_NAMES, REASON_WORDS } from './words.js';
 
 /** How to repair a key, as exact as the reason and the provider allow. */
@@ -63,6 +64,8 @@ function awsRepair(configuration: KeyConfigurationState, reason: DefinitiveReaso
         ),
         aws('describe-key'),
       ];
+    default:
+      return unhandled(reason);
   }
 }
 
@@ -87,6 +90,8 @@ function generalRepair(configuration: KeyConfigurationState, reason: DefinitiveR
         paragraph(`Compare the key configuration with the key in ${kms}.`),
         list(['Does the key exist under this name?', 'Is it the same key that was used before?']),
       ];
+    default:
+      return unhandled(reason);
   }
 }
 

@@ -47,6 +47,8 @@ export class Notifications1795392200000 implements MigrationInterface {
     await queryRunner.query(`
       CREATE TABLE notification (
         id              text        PRIMARY KEY,
+        -- The order in which messages were made.
+        position        bigint      GENERATED ALWAYS AS IDENTITY,
         -- What it is about and which transition: the same event twice makes one message.
         cause           text        NOT NULL UNIQUE,
         kind            text        NOT NULL,

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
-import type { DevelopmentKms } from './development-kms.js';
-import { FaultSchema } from './faults.js';
+import { FaultSchema, type ActiveFault, type Fault } from './faults.js';
+import type { Denial } from './kms-store.js';
 
 const KeyRequest = z.strictObject({
   alias: z.string().optional(),
@@ -19,6 +19,32 @@ const DeletionRequest = z.strictObject({ pendingWindowInDays: z.int().min(0).max
 const AliasRequest = z.strictObject({ keyId: z.string() });
 const AccessKeyRequest = z.strictObject({ userName: z.string().optional() });
 
+/** What the interface controls. */
+export interface ControllableKms {
+  readonly accountId: string;
+  readonly region: string;
+  keys(): readonly object[];
+  accessKeyIds(): readonly string[];
+  calls(): readonly object[];
+  createAccessKey(o: { userName?: string }): object;
+  disableAccessKey(id: string): void;
+  enableAccessKey(id: string): void;
+  deleteAccessKey(id: string): void;
+  createKey(o: Record<string, string>): object;
+  disableKey(id: string): void;
+  enableKey(id: string): void;
+  scheduleKeyDeletion(id: string, days: number): void;
+  cancelKeyDeletion(id: string): void;
+  destroyKey(id: string): void;
+  pointAlias(alias: string, keyId: string): void;
+  deny(denial: Omit<Denial, 'id'>): Denial;
+  allow(id?: string): void;
+  denials(): readonly Denial[];
+  inject(fault: Fault): ActiveFault;
+  clearFaults(id?: string): void;
+  activeFaults(): readonly ActiveFault[];
+}
+
 type Route = { readonly method: string; readonly path: RegExp; readonly run: (parameter: string, body: unknown) => unknown };
 
 /**
@@ -28,7 +54,7 @@ type Route = { readonly method: string; readonly path: RegExp; readonly run: (pa
 export class ControlInterface {
   private readonly routes: readonly Route[];
 
-  constructor(kms: DevelopmentKms) {
+  constructor(kms: ControllableKms) {
     const text = (value: object): Record<string, string> =>
       Object.fromEntries(Object.entries(value).filter((entry): entry is [string, string] => entry[1] !== undefined));
     this.routes = [

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { randomUUID } from 'node:crypto';
 import { systemClock, type Clock } from '@atrest/platform-time';
-import { ControlInterface } from './control-interface.js';
+import { ControlInterface, type ControllableKms } from './control-interface.js';
 import { Faults, type ActiveFault, type Fault } from './faults.js';
 import { KmsFailure } from './kms-failure.js';
 import { KmsStore, type Denial, type DevelopmentKey, type DevelopmentKeyState } from './kms-store.js';
@@ -50,7 +50,7 @@ const MAX_BODY_BYTES = 64 * 1024;
  * A development tool: an AWS KMS on the loopback that the real AWS SDK and CLI talk to. It keeps real key states, checks signatures
  * and encrypts with AES-256-GCM, but its keys lie in a file or in memory in clear. It protects nothing.
  */
-export class DevelopmentKms {
+export class DevelopmentKms implements ControllableKms {
   readonly accountId: string;
   readonly region: string;
   private readonly faults = new Faults();

@@ -2,25 +2,9 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { simpleParser, type AddressObject, type ParsedMail } from 'mailparser';
 import { SMTPServer, type SMTPServerDataStream } from 'smtp-server';
+import type { CaughtMail } from './caught-mail.js';
 import { MailFolder } from './mail-folder.js';
 import { serveMailbox } from './mailbox-page.js';
-
-/** A mail as it was received. */
-export interface CaughtMail {
-  /** In the order of arrival, from 1. */
-  readonly id: number;
-  readonly receivedAt: Date;
-  readonly messageId: string | null;
-  readonly from: string;
-  /** Addresses of the To header. */
-  readonly to: readonly string[];
-  /** Addresses the client asked the server to deliver to. */
-  readonly recipients: readonly string[];
-  readonly subject: string;
-  readonly text: string;
-  readonly html: string | null;
-  readonly headers: Readonly<Record<string, string>>;
-}
 
 /** How the server answers one recipient instead of accepting it, e.g. `{ code: 451, message: 'greylisted' }`. */
 export interface SmtpRefusal {
