@@ -45,9 +45,23 @@ function parse(value: Buffer | null): unknown {
   const text = value?.toString('utf8');
   if (text === undefined) return undefined;
   try {
-    return JSON.parse(text);
+    const value: unknown = JSON.parse(text);
+    // Kept as text, too: writing it again, here or in PostgreSQL, would need more stack than there is, and hold up its partition for good.
+    return isShallow(value) ? value : text;
   } catch {
     // Kept as text: the inbox parks it with what was received.
     return text;
   }
+}
+
+/** Our deepest event has six levels. */
+const MAX_DEPTH = 100;
+
+function isShallow(value: unknown): boolean {
+  let level: unknown[] = [value];
+  for (let depth = 0; depth <= MAX_DEPTH; depth += 1) {
+    level = level.flatMap((item) => (typeof item === 'object' && item !== null ? Object.values(item) : []));
+    if (level.length === 0) return true;
+  }
+  return false;
 }

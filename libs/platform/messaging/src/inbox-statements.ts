@@ -15,7 +15,7 @@ export const STORE: Statement = {
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::json[])
       WITH ORDINALITY AS e (id, topic, type, subject, origin, envelope, number)
     ORDER BY number
-    ON CONFLICT (event_id) DO NOTHING RETURNING subject`,
+    ON CONFLICT (event_id, topic) DO NOTHING RETURNING subject`,
 };
 
 /**
@@ -85,7 +85,7 @@ export const PARK: Statement = {
       RETURNING event_id, topic, type, subject, origin, envelope)
     INSERT INTO dead_letter (event_id, topic, type, subject, origin, envelope, reason, detail, handler, attempts)
     SELECT event_id::text, topic, type, subject, origin, envelope, $2, $3, $4, $5 FROM parked
-    ON CONFLICT (event_id) DO UPDATE SET reason = EXCLUDED.reason, detail = EXCLUDED.detail, handler = EXCLUDED.handler,
+    ON CONFLICT (event_id, topic) DO UPDATE SET reason = EXCLUDED.reason, detail = EXCLUDED.detail, handler = EXCLUDED.handler,
       attempts = EXCLUDED.attempts, parked_at = now(), replayed_at = NULL
     RETURNING id`,
 };
@@ -97,7 +97,7 @@ export const PARK_REFUSED: Statement = {
       RETURNING event_id, topic, type, subject, origin, envelope)
     INSERT INTO dead_letter (event_id, topic, type, subject, origin, envelope, reason, detail, handler, attempts)
     SELECT event_id::text, topic, type, subject, origin, envelope, $3, $4, $5, $6 FROM parked
-    ON CONFLICT (event_id) DO UPDATE SET reason = EXCLUDED.reason, detail = EXCLUDED.detail, handler = EXCLUDED.handler,
+    ON CONFLICT (event_id, topic) DO UPDATE SET reason = EXCLUDED.reason, detail = EXCLUDED.detail, handler = EXCLUDED.handler,
       attempts = EXCLUDED.attempts, parked_at = now(), replayed_at = NULL
     RETURNING id`,
 };
@@ -106,7 +106,7 @@ export const PARK_REFUSED: Statement = {
 export const PARK_UNREADABLE: Statement = {
   name: 'inbox-park-unreadable',
   text: `INSERT INTO dead_letter (event_id, topic, origin, envelope, reason, detail, attempts) VALUES ($1, $2, $3, $4, $5, $6, 0)
-    ON CONFLICT (event_id) DO NOTHING RETURNING id`,
+    ON CONFLICT (event_id, topic) DO NOTHING RETURNING id`,
 };
 
 /** $1 position. */

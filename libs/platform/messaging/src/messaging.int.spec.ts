@@ -190,22 +190,63 @@ describe('the inbox', () => {
       await writeEffect(tx, event.data, event.id, 'refusing');
       return event.data.revision === 1 ? new Refusal('not the first one') : undefined;
     });
-    const service = await open({ service: 'one', handlers: [refused as EventHandler] });
+    const service = await open({ service: 'one', handlers: [refused] });
     await service.publish(changed, { id: 'a', revision: 1 }, { id: 'a', revision: 2 });
     await service.messaging.whenCaughtUp();
 
     expect(revisionsOf(await service.effects(), 'a')).toEqual([1, 2]);
     const parked = { reason: 'REFUSED', detail: 'not the first one', handler: 'refuse', attempts: 1, subject: 'a', replayedAt: null };
     const [letter, ...others] = await service.messaging.deadLetters.list();
+    if (letter === undefined) throw new Error('nothing was parked');
     expect(letter).toMatchObject(parked);
     expect(others).toEqual([]);
-    expect((await service.messaging.deadLetters.show(letter!.id))?.envelope).toMatchObject({ data: { id: 'a', revision: 1 } });
+    expect((await service.messaging.deadLetters.show(letter.id))?.envelope).toMatchObject({ data: { id: 'a', revision: 1 } });
     expect(await service.metrics.render()).toContain('atrest_inbox_parked_total{service="one",reason="REFUSED"} 1');
 
-    expect(await service.messaging.deadLetters.replay(letter!.id)).toBe('replayed');
+    expect(await service.messaging.deadLetters.replay(letter.id)).toBe('replayed');
     await service.messaging.whenCaughtUp();
     expect(revisionsOf(await service.effects(), 'a')).toEqual([1, 2, 1]);
     expect(await service.messaging.deadLetters.list()).toMatchObject([parked]);
+  });
+
+  test('an id copied onto another topic keeps no event from being handled, and their dead letters are apart', async () => {
+    const other = sampleEvent(sampleTopic('test.strangers'), 'asked');
+    let refuses = true;
+    const handlers = [changed, other].map((definition) =>
+      defineHandler<Sample>(definition, 'refuse', async (event, tx) => {
+        await writeEffect(tx, event.data, event.id, definition.topic.name);
+        return refuses ? new Refusal('no') : undefined;
+      }),
+    );
+    const service = await open({ service: 'one', handlers: handlers as EventHandler[] });
+    const copied: EventEnvelope = {
+      specversion: '1.0',
+      id: randomUUID(),
+      source: '/atrest/test',
+      type: changed.type,
+      subject: 'a',
+      time: new Date().toISOString(),
+      datacontenttype: 'application/json',
+      correlationid: 'c',
+      data: { id: 'a', revision: 1 },
+    };
+    const stranger = { ...copied, type: other.type, data: { id: 'x', revision: 9 } };
+    await transport.send([{ topic: other.topic.name, envelope: stranger }]);
+    await transport.send([{ topic: topic.name, envelope: copied }]);
+    await transport.send([{ topic: topic.name, envelope: copied }]);
+    await service.messaging.whenCaughtUp();
+    expect((await service.effects()).map(({ handledBy, revision }) => [handledBy, revision])).toEqual([
+      [other.topic.name, 9],
+      [topic.name, 1],
+    ]);
+
+    refuses = false;
+    const letters = await service.messaging.deadLetters.list();
+    expect(letters.map((letter) => letter.topic)).toEqual([other.topic.name, topic.name]);
+    expect(await service.messaging.deadLetters.replay(letters[1]!.id)).toBe('replayed');
+    await service.messaging.whenCaughtUp();
+    expect(revisionsOf(await service.effects(), 'a')).toEqual([1, 1]);
+    expect((await service.messaging.deadLetters.list()).map((letter) => letter.id)).toEqual([letters[0]!.id]);
   });
 
   test('a handler works for the correlation of its event, and what it publishes is caused by it', async () => {
