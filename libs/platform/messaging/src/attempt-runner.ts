@@ -55,6 +55,14 @@ export class AttemptRunner {
   }
 
   /**
+   * How many events to claim for each lane: what it handles within a second, well before the claims run out, and at least enough to spare
+   * most attempts a claim of their own.
+   */
+  get claimsPerLane(): number {
+    return Math.max(1, Math.min(Math.max(4, this.together), Math.floor(1_000 / Math.max(this.#averageMs, 1))));
+  }
+
+  /**
    * Handles events in one transaction, in order. Undefined when that cannot be: one of them is not simply to be handled, is another
    * replica's, or its handler threw. Then nothing has happened, and each must be attempted by itself.
    */

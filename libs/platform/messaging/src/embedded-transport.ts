@@ -50,7 +50,8 @@ export class EmbeddedTransport implements EventTransport {
         const replicas = this.#subscribers.get(subscription.service)?.replicas ?? [];
         const index = replicas.indexOf(subscription);
         if (index >= 0) replicas.splice(index, 1);
-        await Promise.allSettled(this.#inFlight.get(subscription) ?? []);
+        const deliveries = this.#inFlight.get(subscription);
+        if (deliveries !== undefined) await Promise.allSettled(deliveries);
       },
     });
   }

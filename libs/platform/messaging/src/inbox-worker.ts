@@ -73,7 +73,7 @@ export class InboxWorker {
       this.#moreWaits = true;
       return undefined;
     }
-    const limit = concurrency * Math.max(4, attempts.together);
+    const limit = concurrency * attempts.claimsPerLane;
     const claimed = await inbox.claim(this.#cursor, limit);
     const wrapped = claimed.length < limit && this.#cursor !== '';
     // Subjects take turns: the next claim begins where this one ended.

@@ -103,6 +103,9 @@ export class OutboxRelay {
         `atrest.relay.${this.#database.schema}`,
       ]);
       if (row?.locked === true) {
+        // The mark that a batch was sent need not survive a crash of PostgreSQL: without it the batch is sent again. Not waiting for the
+        // disk lets the next batch leave sooner.
+        await session.query('SET synchronous_commit = off');
         session.onLost = () => this.#loop.wake();
         this.#session = session;
         this.#nextCandidacy = 0;

@@ -1,17 +1,16 @@
 import pg from 'pg';
 import { UnsafeIntegerError } from './errors.js';
 
-const INT8 = 20;
-const DATE = 1082;
+const { INT8, DATE } = pg.types.builtins;
 
 /** int8 as a number (throws beyond 2^53 instead of rounding), date as its text (it has no time zone), the rest as pg has it: timestamptz is a Date, json is parsed, numeric is text. */
-const types = {
-  getTypeParser(oid: number, format?: 'text' | 'binary') {
+const types: pg.CustomTypesConfig = {
+  getTypeParser(oid: Parameters<typeof pg.types.getTypeParser>[0], format?: 'text' | 'binary') {
     if (format !== 'binary' && oid === INT8) return parseInt8;
     if (format !== 'binary' && oid === DATE) return (text: string) => text;
     return pg.types.getTypeParser(oid, format);
   },
-} as pg.CustomTypesConfig;
+};
 
 function parseInt8(text: string): number {
   const value = Number(text);

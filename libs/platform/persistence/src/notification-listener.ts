@@ -81,7 +81,9 @@ export class NotificationListener {
   }
 
   async #connectOnce(again: boolean): Promise<void> {
-    if (this.#closed) return;
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    if (this.#closed || this.#session !== undefined) return;
     let session: DatabaseSession | undefined;
     try {
       session = await this.#open();
@@ -137,10 +139,7 @@ export class NotificationListener {
       { code: databaseErrorCode(error), waitMs },
       'the connection that listens for notifications is lost; connecting again',
     );
-    this.#retry = setTimeout(() => {
-      this.#retry = undefined;
-      void this.#connect(true);
-    }, waitMs);
+    this.#retry = setTimeout(() => void this.#connect(true), waitMs);
   }
 
   #onNotification(name: string, payload: string): void {

@@ -216,7 +216,7 @@ describe('transactions', () => {
     });
     ended.resolve();
     await expect(late).rejects.toBeInstanceOf(TransactionEndedError);
-    await expect(lateByManager).rejects.toThrow();
+    await expect(lateByManager).rejects.toThrow('released');
     expect(await balances(service)).toEqual([{ balance: 100 }, { balance: 100 }]);
   });
 });
@@ -236,7 +236,7 @@ describe('losing the connection', () => {
     await inside.promise;
     await breakConnections(service);
     broken.resolve();
-    await expect(transaction).rejects.toThrow();
+    await expect(transaction).rejects.toThrow(/connection/i);
     await waitFor(async () => (await service.readiness()).ok, { describe: 'readiness' });
     expect(await balances(service)).toEqual([{ balance: 100 }, { balance: 100 }]);
   });

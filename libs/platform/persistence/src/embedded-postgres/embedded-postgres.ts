@@ -245,7 +245,7 @@ export class EmbeddedPostgres {
     try {
       await client.connect();
       const result = await client.query<{ folder: string }>(`SELECT current_setting('data_directory') AS folder`);
-      return (await sameFolder(result.rows[0]?.folder ?? '', this.#cluster.data)) === true;
+      return await sameFolder(result.rows[0]?.folder ?? '', this.#cluster.data);
     } catch (error) {
       this.#logger.trace({ code: databaseErrorCode(error), port }, 'PostgreSQL does not answer yet');
       return false;
