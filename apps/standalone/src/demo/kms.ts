@@ -19,7 +19,7 @@ const USAGE = `What a customer does in its KMS, on the development KMS of a runn
 
 With the AWS CLI the same works: aws --endpoint-url http://127.0.0.1:${DEVELOPMENT_KMS_PORT} kms …`;
 
-async function main([command, keyId]: string[]): Promise<void> {
+async function main([command = '', keyId]: string[]): Promise<void> {
   const configuration = readConfiguration(process.env);
   const secret = join(resolve(configuration.ATREST_DATA_DIR), 'secrets', 'development-kms-access-key');
   const credentials = JSON.parse(await readFile(secret, 'utf8')) as { accessKeyId: string; secretAccessKey: string };
