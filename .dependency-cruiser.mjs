@@ -62,7 +62,8 @@ export default {
       from: { path: '^(?:libs/platform|libs|apps)/([^/]+)/' },
       to: {
         path: '^(libs|apps)/',
-        pathNot: [String.raw`^(?:libs/platform|libs|apps)/[^/]+/src/index\.ts$`, '^(?:libs/platform|libs|apps)/$1/'],
+        // Contract suites are public too: a package exports its own as './contract'.
+        pathNot: [String.raw`^(?:libs/platform|libs|apps)/[^/]+/src/(index|.*\.contract)\.ts$`, '^(?:libs/platform|libs|apps)/$1/'],
       },
     },
     {
