@@ -1,4 +1,11 @@
-import { restoreCommandRequested, type EventDefinition, type EventEnvelope, type RestoreCommand, type RoleGrant } from '@atrest/contracts';
+import {
+  restoreCommandRequested,
+  type EventDefinition,
+  type EventEnvelope,
+  type RestoreCommand,
+  type RoleGrant,
+  type ServiceAccountState,
+} from '@atrest/contracts';
 import type { AccessStore } from '@atrest/platform-auth';
 import { defineHandler, type EventHandler, type Refusal } from '@atrest/platform-messaging';
 import type { Transaction } from '@atrest/platform-persistence';
@@ -43,7 +50,10 @@ export class CommandIntake {
     return defineHandler(commandConsumes, 'take-in-restore-command', (event, tx) => this.take(event, tx), { alsoUnknownTypes: true });
   }
 
-  /** A second delivery of a message does nothing; so does the same command in another message. */
+  /**
+   * A second delivery of a message does nothing; so does the same command in another message.
+   * @throws NotYetKnownError for the message to be tried again
+   */
   async take(message: Message, tx: Transaction): Promise<void | Refusal> {
     const { commands, answers, patience, access } = this.parts;
     if (await commands.isDecided(tx, message.id)) return undefined;
@@ -52,8 +62,9 @@ export class CommandIntake {
     const signer = claimedSigner(read.jws);
     if ('problem' in signer) return answers.unverified(tx, message.id, 'INVALID_SIGNATURE', signer.problem);
 
-    await patience.until(() => this.isKeyKnown(signer));
     const account = await access.holdAccount(tx, signer.clientId);
+    if (account === undefined || (account.deletedAt === null && !hasKey(account, signer))) patience.hopeFor(message.id);
+    else patience.fulfilled(message.id);
     if (account === undefined || account.deletedAt !== null) {
       return answers.unverified(tx, message.id, 'UNKNOWN_ACCOUNT', 'the service account that the kid names does not exist');
     }
@@ -84,9 +95,6 @@ export class CommandIntake {
       cluster: await this.parts.clusters.presence(tx, reference),
     };
   }
-
-  private async isKeyKnown({ clientId, kid }: ClaimedSigner): Promise<boolean> {
-    const account = await this.parts.access.findAccount(clientId);
-    return account !== undefined && (account.deletedAt !== null || account.signingKeys.some((key) => key.kid === kid));
-  }
 }
+
+const hasKey = (account: ServiceAccountState, { kid }: ClaimedSigner): boolean => account.signingKeys.some((key) => key.kid === kid);

@@ -14,14 +14,13 @@ import { AccessStore } from '@atrest/platform-auth';
 import { createLogger } from '@atrest/platform-logging';
 import { EventPublisher, type EventHandler } from '@atrest/platform-messaging';
 import { Metrics } from '@atrest/platform-metrics';
-import { rows } from '@atrest/platform-persistence';
 import type { Service } from '@atrest/platform-service';
 import { waitFor } from '@atrest/testing';
 import { base64url } from 'jose';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CommandAnswers } from './command-answers.js';
 import { CommandIntake } from './command-intake.js';
-import { Patience } from './patience.js';
+import { NotYetKnownError, Patience } from './patience.js';
 import { ClusterProjection } from './projections/cluster-projection.js';
 import { projectionHandlers } from './projections/handlers.js';
 import { ProjectProjection } from './projections/project-projection.js';
@@ -372,37 +371,49 @@ describe('what is no command', () => {
 });
 
 describe('what is on its way', () => {
-  it('a command that overtakes the event of its key waits for it', async () => {
+  it('a command that overtakes the event of its key is tried again, and does not hold that event up', async () => {
     await stage.close();
     stage = await Stage.open('restore commands');
-    service = await stage.replica({ projectionWaitMs: 45_000 });
+    service = await stage.replica({ projectionWaitMs: 5_000 });
     scene = await stage.scene();
     const late = await newSigner(newClientId());
-    const sent = message({ jws: await sign(restoreCommand({ ...scene, signer: late }), late) });
+    // Under the very subject of the event that it waits for.
+    const sent = message({ jws: await sign(restoreCommand({ ...scene, signer: late }), late) }, { subject: late.clientId });
     await stage.send(sent);
-    // The handler has begun: it holds its event's row.
-    await waitFor(
-      () =>
-        stage.database.transaction(async (tx) => {
-          const [row] = await rows(tx, 'SELECT 1 FROM inbox WHERE event_id = $1 AND started > 0', [sent.id]);
-          return row !== undefined;
-        }),
-      { describe: 'the command to be taken up' },
-    );
-    expect(await stage.answers()).toEqual([]);
+    await waitFor(async () => (await stage.database.query('SELECT FROM inbox WHERE event_id = $1 AND failed > 0', [sent.id])).length > 0, {
+      describe: 'the command to be tried',
+    });
+    expect(await stage.record()).toEqual([]);
     await stage.tell(serviceAccountChanged, accountState(scene.orgId, late, scene.account.grants));
     expect(await reasonOf(sent)).toBe('RESTORES_NOT_SERVED');
   });
+
+  it('a key that does not come is not waited for longer than that', async () => {
+    const { intake } = partsOf(stage, 2_000);
+    const unknown = message({ jws: await sign(restoreCommand(scene), await newSigner(scene.signer.clientId)) });
+    const attempt = () => stage.database.transaction((tx) => intake.take(unknown, tx));
+    await expect(attempt()).rejects.toThrow(NotYetKnownError);
+    stage.clock.advance(1_999);
+    await expect(attempt()).rejects.toThrow(NotYetKnownError);
+    expect(await stage.record()).toEqual([]);
+    stage.clock.advance(1);
+    expect(await attempt()).toMatchObject({ detail: expect.stringContaining('INVALID_SIGNATURE') });
+  });
 });
 
-it('no handler does anything when it sees an event again', async () => {
-  const [clusters, projects, clock] = [new ClusterProjection(), new ProjectProjection(), stage.clock];
-  const access = new AccessStore(stage.database, clock);
-  const commands = new RestoreCommandRepository();
+/** The parts of the service, to be called without its messaging. */
+function partsOf({ database, clock }: Stage, waitMs: number) {
+  const [clusters, projects, commands] = [new ClusterProjection(), new ProjectProjection(), new RestoreCommandRepository()];
   const publisher = new EventPublisher('restore-execution', clock);
   const logger = createLogger({ service: 'test', level: 'silent' });
   const answers = new CommandAnswers({ commands, publisher, metrics: new Metrics(), clock, logger });
-  const intake = new CommandIntake({ access, projects, clusters, commands, answers, patience: new Patience(0), clock });
+  const access = new AccessStore(database, clock);
+  const intake = new CommandIntake({ access, projects, clusters, commands, answers, patience: new Patience(waitMs, clock), clock });
+  return { clusters, projects, intake };
+}
+
+it('no handler does anything when it sees an event again', async () => {
+  const { projects, clusters, intake } = partsOf(stage, 0);
   const state = () =>
     stage.database.query(
       'SELECT to_json(p) AS row FROM project p UNION ALL SELECT to_json(c) FROM cluster c UNION ALL SELECT to_json(r) FROM restore_command r UNION ALL SELECT envelope FROM outbox',

@@ -11,11 +11,12 @@ import { projectionConsumes, projectionHandlers, projectionIgnores } from './pro
 import { ProjectProjection } from './projections/project-projection.js';
 import { RestoreCommandRepository } from './restore-command.repository.js';
 import { restoreExecutionModule } from './restore-execution.module.js';
+import { withCommandsApart } from './subjects-apart.js';
 
 export interface RestoreExecutionOptions {
   /**
-   * Milliseconds to hold a command whose account or key is not known yet; 2,000 by default: far above any lag of a healthy installation,
-   * and short, because the command keeps others waiting.
+   * Milliseconds for which a command whose account or key is not known is tried again before it is rejected; 2,000 by default: far above any
+   * lag of a healthy installation. Must stay below the 6 s for which events are tried again at least, or the command is parked unanswered.
    */
   readonly projectionWaitMs?: number;
 }
@@ -42,12 +43,12 @@ export async function createRestoreExecutionService(
   const clusters = new ClusterProjection();
   const commands = new RestoreCommandRepository();
   const answers = new CommandAnswers({ commands, publisher: new EventPublisher(service, clock), metrics, clock, logger });
-  const patience = new Patience(options.projectionWaitMs ?? 2_000);
+  const patience = new Patience(options.projectionWaitMs ?? 2_000, clock);
   const intake = new CommandIntake({ access, projects, clusters, commands, answers, patience, clock });
   const messaging = new Messaging({
     service,
     database,
-    transport,
+    transport: withCommandsApart(transport),
     consumes: [...projectionConsumes, ...accessConsumes, commandConsumes],
     handlers: [...projectionHandlers({ projects, clusters }), ...accessHandlers(access), intake.handler()],
     ignores: projectionIgnores,
