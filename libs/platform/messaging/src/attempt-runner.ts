@@ -9,7 +9,7 @@ import { judge, type Routes, type Verdict } from './judge.js';
 import type { MessagingMetrics } from './messaging-metrics.js';
 import type { RetryOptions } from './messaging-options.js';
 
-/** How an attempt ended for its subject: it goes on, or waits (for that long, when known). */
+/** How an attempt ended for its lane: it goes on, or waits (for that long, when known). */
 export type AttemptResult =
   | { readonly kind: 'over'; readonly next: readonly ClaimedEvent[] }
   | { readonly kind: 'elsewhere' }
@@ -55,10 +55,10 @@ export class AttemptRunner {
   }
 
   /**
-   * How many events to claim for each lane: what it handles within a second, well before the claims run out, and at least enough to spare
+   * How many events to claim for each run at a time: what it handles within a second, well before the claims run out, and at least enough to spare
    * most attempts a claim of their own.
    */
-  get claimsPerLane(): number {
+  get claimsPerRun(): number {
     return Math.max(1, Math.min(Math.max(4, this.together), Math.floor(1_000 / Math.max(this.#averageMs, 1))));
   }
 

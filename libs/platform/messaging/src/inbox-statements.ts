@@ -1,7 +1,7 @@
 import type { Statement } from '@atrest/platform-persistence';
 
 /** Columns of a claimed event; `i` is its row. */
-const CLAIMED = `i.position, i.event_id AS "eventId", i.topic, i.subject, i.envelope, i.started, i.failed`;
+const CLAIMED = `i.position, i.event_id AS "eventId", i.topic, i.lane, i.subject, i.envelope, i.started, i.failed`;
 
 /**
  * $1 ids, $2 topics, $3 types, $4 subjects, $5 origins, $6 envelopes (null: to be ignored). In this order, so that positions keep the order
@@ -15,22 +15,22 @@ export const STORE: Statement = {
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::json[])
       WITH ORDINALITY AS e (id, topic, type, subject, origin, envelope, number)
     ORDER BY number
-    ON CONFLICT (event_id, topic) DO NOTHING RETURNING subject`,
+    ON CONFLICT (event_id, topic) DO NOTHING RETURNING lane`,
 };
 
 /**
- * $1 after which subject, $2 how many, $3 seconds of the claim. Subjects are visited one by one through the index, so one with a long queue
- * costs as little as one with a short one; only the first event of each counts. FOR UPDATE SKIP LOCKED passes over subjects whose first
+ * $1 after which lane, $2 how many, $3 seconds of the claim. Lanes are visited one by one through the index, so one with a long queue
+ * costs as little as one with a short one; only the first event of each counts. FOR UPDATE SKIP LOCKED passes over lanes whose first
  * event is being handled. An attempt is counted here, unless an earlier one took its process with it: that one is counted when it begins.
  */
 export const CLAIM: Statement = {
   name: 'inbox-claim',
-  text: `WITH RECURSIVE heads (subject, position, due_at) AS (
-      (SELECT subject, position, due_at FROM inbox WHERE status = 'pending' AND subject > $1 ORDER BY subject, position LIMIT 1)
+  text: `WITH RECURSIVE heads (lane, position, due_at) AS (
+      (SELECT lane, position, due_at FROM inbox WHERE status = 'pending' AND lane > $1 ORDER BY lane, position LIMIT 1)
     UNION ALL
-      SELECT next.subject, next.position, next.due_at FROM heads, LATERAL (
-        SELECT subject, position, due_at FROM inbox WHERE status = 'pending' AND subject > heads.subject
-        ORDER BY subject, position LIMIT 1) AS next
+      SELECT next.lane, next.position, next.due_at FROM heads, LATERAL (
+        SELECT lane, position, due_at FROM inbox WHERE status = 'pending' AND lane > heads.lane
+        ORDER BY lane, position LIMIT 1) AS next
     ),
     due AS (SELECT position FROM heads WHERE due_at <= now() LIMIT $2),
     locked AS (
@@ -48,7 +48,7 @@ export const START_SUSPECT: Statement = {
 };
 
 /**
- * $1 positions, $2 how many following events per subject to take as well, $3 seconds of the claim. Those that follow are taken up to the
+ * $1 positions, $2 how many following events per lane to take as well, $3 seconds of the claim. Those that follow are taken up to the
  * first whose earlier attempt took its process with it. One row for each of them, or one without a position; all tell how many of $1 are ours.
  */
 export const BEGIN: Statement = {
@@ -56,18 +56,18 @@ export const BEGIN: Statement = {
   text: `WITH mine AS (
       UPDATE inbox SET status = 'finished', ended_at = now(), envelope = NULL
       WHERE position IN (SELECT position FROM inbox WHERE position = ANY($1::bigint[]) AND status = 'pending' FOR UPDATE SKIP LOCKED)
-      RETURNING position, subject),
-    lasts AS (SELECT subject, max(position) AS position FROM mine GROUP BY subject),
+      RETURNING position, lane),
+    lasts AS (SELECT lane, max(position) AS position FROM mine GROUP BY lane),
     next AS (
       SELECT checked.position FROM lasts, LATERAL (
         SELECT f.position, bool_and(f.started = f.failed) OVER (ORDER BY f.position) AS unsuspected FROM (
           SELECT position, started, failed FROM inbox
-          WHERE subject = lasts.subject AND status = 'pending' AND position > lasts.position ORDER BY position LIMIT $2) AS f) AS checked
+          WHERE lane = lasts.lane AND status = 'pending' AND position > lasts.position ORDER BY position LIMIT $2) AS f) AS checked
       WHERE checked.unsuspected),
     i AS (
       UPDATE inbox SET started = started + 1, due_at = now() + make_interval(secs => $3)
       FROM next WHERE inbox.position = next.position AND inbox.status = 'pending'
-      RETURNING inbox.position, event_id, topic, subject, envelope, started, failed)
+      RETURNING inbox.position, event_id, topic, lane, subject, envelope, started, failed)
   SELECT (SELECT count(*) FROM mine) AS mine, ${CLAIMED}, false AS suspect FROM (SELECT) AS one LEFT JOIN i ON true`,
 };
 

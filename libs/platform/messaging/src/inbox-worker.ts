@@ -3,7 +3,7 @@ import { BackgroundLoop } from '@atrest/platform-time';
 import type { AttemptRunner } from './attempt-runner.js';
 import type { ClaimedEvent, Inbox } from './inbox.js';
 
-/** Events handled in one lane before the other subjects get their turn. */
+/** Events handled in one run before the other lanes get their turn. */
 const RUN_LENGTH = 100;
 
 export interface InboxWorkerOptions {
@@ -17,19 +17,19 @@ export interface InboxWorkerOptions {
 }
 
 /**
- * Decides who handles what when: different subjects at the same time, in lanes; the events of one subject one after another. When more
- * waits than there are lanes, a lane takes several events and handles them in one transaction. An event whose attempt took the process with
- * it is tried again while nothing else is, so that a crash is blamed on nobody who merely stood by.
+ * Decides what is handled when: different lanes (topic and subject) at the same time, in as many runs; the events of one lane one after
+ * another. When more waits than there may be runs, a run takes several events and handles them in one transaction. An event whose attempt
+ * took the process with it is tried again while nothing else is, so that a crash is blamed on nobody who merely stood by.
  */
 export class InboxWorker {
   readonly #o: InboxWorkerOptions;
   readonly #loop: BackgroundLoop;
   readonly #queue: ClaimedEvent[] = [];
-  /** Positions in the queue or in a lane: a claim that ran out while it waited may be claimed twice. */
+  /** Positions in the queue or in a run: a claim that ran out while it waited may be claimed twice. */
   readonly #taken = new Set<number>();
-  readonly #lanes = new Set<Promise<void>>();
+  readonly #runs = new Set<Promise<void>>();
   readonly #busy = new Set<string>();
-  /** Busy subjects that have more, which nobody can take before the lane is done with them. */
+  /** Busy lanes that have more, which nobody can take before the run is done with them. */
   readonly #renewed = new Set<string>();
   readonly #timers = new Set<NodeJS.Timeout>();
   #alone = false;
@@ -51,9 +51,9 @@ export class InboxWorker {
     this.#loop.start();
   }
 
-  /** These subjects got new events. */
-  wake(subjects: readonly string[]): void {
-    for (const subject of subjects) if (this.#busy.has(subject)) this.#renewed.add(subject);
+  /** These lanes got new events. */
+  wake(lanes: readonly string[]): void {
+    for (const lane of lanes) if (this.#busy.has(lane)) this.#renewed.add(lane);
     this.#loop.wake();
   }
 
@@ -62,22 +62,22 @@ export class InboxWorker {
     this.#stopping = true;
     await this.#loop.stop();
     for (const timer of this.#timers) clearTimeout(timer);
-    await Promise.all(this.#lanes);
+    await Promise.all(this.#runs);
     await this.#release(this.#queue.splice(0));
   }
 
   async #refill(): Promise<void | 'again'> {
     const { concurrency, inbox, attempts } = this.#o;
-    // A claim costs a round trip, so it is made for many at once: when the queue has run low, not for every free lane.
+    // A claim costs a round trip, so it is made for many at once: when the queue has run low, not for every run that ends.
     if (this.#queue.length > concurrency / 2) {
       this.#moreWaits = true;
       return undefined;
     }
-    const limit = concurrency * attempts.claimsPerLane;
+    const limit = concurrency * attempts.claimsPerRun;
     const claimed = await inbox.claim(this.#cursor, limit);
     const wrapped = claimed.length < limit && this.#cursor !== '';
-    // Subjects take turns: the next claim begins where this one ended.
-    this.#cursor = claimed.length < limit ? '' : claimed.reduce((last, event) => (event.subject > last ? event.subject : last), '');
+    // Lanes take turns: the next claim begins where this one ended.
+    this.#cursor = claimed.length < limit ? '' : claimed.reduce((last, event) => (event.lane > last ? event.lane : last), '');
     this.#moreWaits = claimed.length === limit;
     if (this.#stopping) {
       await this.#release(claimed);
@@ -93,41 +93,41 @@ export class InboxWorker {
   }
 
   #pump(): void {
-    while (!this.#stopping && !this.#alone && this.#lanes.size < this.#o.concurrency) {
+    while (!this.#stopping && !this.#alone && this.#runs.size < this.#o.concurrency) {
       const batch = this.#takeBatch();
       const [first] = batch;
       if (first === undefined) break;
       this.#alone = first.suspect;
-      const subjects = batch.map((event) => event.subject);
-      for (const subject of subjects) this.#busy.add(subject);
-      const lane: Promise<void> = this.#lane(batch).finally(() => {
-        this.#lanes.delete(lane);
+      const lanes = batch.map((event) => event.lane);
+      for (const lane of lanes) this.#busy.add(lane);
+      const run: Promise<void> = this.#runThrough(batch).finally(() => {
+        this.#runs.delete(run);
         if (first.suspect) this.#alone = false;
         let renewed = false;
-        for (const subject of subjects) {
-          this.#busy.delete(subject);
-          if (this.#renewed.delete(subject)) renewed = true;
+        for (const lane of lanes) {
+          this.#busy.delete(lane);
+          if (this.#renewed.delete(lane)) renewed = true;
         }
         if (renewed) this.#loop.wake();
         this.#pump();
       });
-      this.#lanes.add(lane);
+      this.#runs.add(run);
     }
     if (this.#moreWaits && this.#queue.length <= this.#o.concurrency / 2) this.#loop.wake();
   }
 
   #takeBatch(): ClaimedEvent[] {
     const [first] = this.#queue;
-    if (first === undefined || (first.suspect && this.#lanes.size > 0)) return [];
-    const share = Math.ceil(this.#queue.length / (this.#o.concurrency - this.#lanes.size));
+    if (first === undefined || (first.suspect && this.#runs.size > 0)) return [];
+    const share = Math.ceil(this.#queue.length / (this.#o.concurrency - this.#runs.size));
     const size = isFresh(first) ? Math.min(this.#o.attempts.together, share) : 1;
     let count = 1;
     while (count < size && isFresh(this.#queue[count])) count += 1;
     return this.#queue.splice(0, count);
   }
 
-  /** Handles these events and those of their subjects that follow. Never rejects. */
-  async #lane(first: readonly ClaimedEvent[]): Promise<void> {
+  /** Handles these events and those of their lanes that follow. Never rejects. */
+  async #runThrough(first: readonly ClaimedEvent[]): Promise<void> {
     let batch = first;
     for (let handled = 0; batch.length > 0; handled += batch.length) {
       for (const event of batch) this.#taken.add(event.position);
@@ -138,7 +138,7 @@ export class InboxWorker {
           return;
         }
         const last = handled + current.length >= RUN_LENGTH || current[0]?.suspect === true;
-        if (last) for (const event of current) this.#renewed.add(event.subject);
+        if (last) for (const event of current) this.#renewed.add(event.lane);
         batch = await this.#handle(current, last);
       } catch (error) {
         // The database is away. The claims run out and the events are taken up again, by whoever is there.
@@ -153,8 +153,8 @@ export class InboxWorker {
   /** Returns the claimed events that follow. */
   async #handle(batch: readonly ClaimedEvent[], last: boolean): Promise<readonly ClaimedEvent[]> {
     const { attempts } = this.#o;
-    const subjects = new Set(batch.map((event) => event.subject)).size;
-    const following = last ? 0 : Math.max(1, Math.floor(attempts.together / subjects));
+    const lanes = new Set(batch.map((event) => event.lane)).size;
+    const following = last ? 0 : Math.max(1, Math.floor(attempts.together / lanes));
     if (batch.length > 1 && batch.every(isFresh)) {
       const next = await attempts.attemptTogether(batch, following);
       if (next !== undefined) return next;
@@ -166,16 +166,16 @@ export class InboxWorker {
     const waiting = new Set<string>();
     let next: readonly ClaimedEvent[] = [];
     for (const event of batch) {
-      if (waiting.has(event.subject) || this.#stopping) {
+      if (waiting.has(event.lane) || this.#stopping) {
         await this.#release([event]);
         continue;
       }
       const result = await this.#o.attempts.attempt(event, following);
       if (result.kind === 'over') next = result.next;
-      else waiting.add(event.subject);
+      else waiting.add(event.lane);
       if (result.kind === 'waits') this.#wakeIn(result.waitMs);
       // Who was handled without a look at what follows is looked at again.
-      if (next.length === 0) this.#renewed.add(event.subject);
+      if (next.length === 0) this.#renewed.add(event.lane);
     }
     return next;
   }

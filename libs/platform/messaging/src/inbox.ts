@@ -21,6 +21,8 @@ export interface ClaimedEvent {
   readonly position: number;
   readonly eventId: string;
   readonly topic: string;
+  /** Topic and subject: the events of a lane are handled one after another. */
+  readonly lane: string;
   readonly subject: string;
   readonly envelope: EventEnvelope;
   /** Attempts that began. Includes the coming one, unless `suspect`. */
@@ -53,9 +55,9 @@ export class Inbox {
 
   /**
    * Stores what arrived, in its order; what is known already is left alone. Types to ignore are stored as ended, so that only their ids
-   * are kept; what is no envelope goes to the dead letters. Returns the subjects that have something new, and how many were parked.
+   * are kept; what is no envelope goes to the dead letters. Returns the lanes that have something new, and how many were parked.
    */
-  async store(batch: readonly ReceivedEvent[], ignores: ReadonlySet<string>): Promise<{ subjects: string[]; parked: number }> {
+  async store(batch: readonly ReceivedEvent[], ignores: ReadonlySet<string>): Promise<{ lanes: string[]; parked: number }> {
     const events: { readonly event: ReceivedEvent; readonly envelope: EventEnvelope }[] = [];
     const unreadable: { readonly event: ReceivedEvent; readonly problems: readonly string[] }[] = [];
     for (const event of batch) {
@@ -72,18 +74,18 @@ export class Inbox {
       events.map(({ envelope }) => (ignores.has(envelope.type) ? null : JSON.stringify(envelope))),
     ];
     if (unreadable.length === 0) {
-      const stored = await this.#database.query<{ subject: string }>(STORE, parameters);
-      return { subjects: stored.map((row) => row.subject), parked: 0 };
+      const stored = await this.#database.query<{ lane: string }>(STORE, parameters);
+      return { lanes: stored.map((row) => row.lane), parked: 0 };
     }
     return this.#database.transaction(async (tx) => {
-      const stored = await rows<{ subject: string }>(tx, STORE, parameters);
+      const stored = await rows<{ lane: string }>(tx, STORE, parameters);
       let parked = 0;
       for (const { event, problems } of unreadable) parked += await parkUnreadable(tx, event, problems);
-      return { subjects: stored.map((row) => row.subject), parked };
+      return { lanes: stored.map((row) => row.lane), parked };
     });
   }
 
-  /** Takes up to `limit` events, each the first of its subject and due, of the subjects after `after`; in the order in which they arrived. */
+  /** Takes up to `limit` events, each the first of its lane and due, of the lanes after `after`; in the order in which they arrived. */
   async claim(after: string, limit: number): Promise<ClaimedEvent[]> {
     const claimed = await this.#database.query<ClaimedEvent>(CLAIM, [after, limit, this.#claimSeconds]);
     return claimed.sort(byPosition);
@@ -98,7 +100,7 @@ export class Inbox {
   /**
    * First statement of a transaction of attempts: takes the rows' locks and marks the events as finished, which becomes true if and only if
    * the handlers' writes do. `elsewhere` when another replica has one of them: then the transaction must not be committed. Also counts the
-   * attempts at up to `following` next events of each subject, which is thereby committed before they begin and saves them a claim.
+   * attempts at up to `following` next events of each lane, which is thereby committed before they begin and saves them a claim.
    */
   async begin(tx: Transaction, positions: readonly number[], following: number): Promise<{ outcome: Outcome; next: ClaimedEvent[] }> {
     const found = await rows<{ mine: number; position: number | null }>(tx, BEGIN, [positions, following, this.#claimSeconds]);
@@ -107,7 +109,7 @@ export class Inbox {
     return { outcome: 'done', next: next.sort(byPosition) };
   }
 
-  /** The attempt failed; the event, and with it its subject, waits. */
+  /** The attempt failed; the event, and with it its lane, waits. */
   retryLater(position: number, waitMs: number): Promise<Outcome> {
     return this.#change(RETRY_LATER, [position, waitMs / 1000]);
   }

@@ -109,13 +109,13 @@ export class Messaging {
   }
 
   async #receive(batch: readonly ReceivedEvent[]): Promise<void> {
-    const { subjects, parked } = await this.#inbox.store(batch, this.#wiring.ignores);
+    const { lanes, parked } = await this.#inbox.store(batch, this.#wiring.ignores);
     this.#metrics.received.inc({ service: this.service }, batch.length);
     if (parked > 0) {
       this.#metrics.parked.inc({ service: this.service, reason: 'INVALID_ENVELOPE' }, parked);
       this.#logger.error({ parked, origins: batch.slice(0, 5).map((event) => event.origin) }, 'messages that are no events were parked');
     }
-    if (subjects.length > 0) this.#worker.wake(subjects);
+    if (lanes.length > 0) this.#worker.wake(lanes);
   }
 }
 
