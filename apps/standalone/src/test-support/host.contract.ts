@@ -20,6 +20,7 @@ export interface AgentLine {
   readonly msg: string;
   readonly kind?: string;
   readonly port?: number;
+  readonly exitCode?: number | null;
   readonly pid?: number;
 }
 

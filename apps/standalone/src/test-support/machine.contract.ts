@@ -63,6 +63,13 @@ export async function isRunning(pid: number): Promise<boolean> {
   return (await commandLines()).has(pid);
 }
 
+/** Program and arguments of a live process. */
+export async function commandLineOf(pid: number): Promise<string[]> {
+  const line = (await commandLines()).get(pid);
+  if (line === undefined) throw new Error(`Process ${pid} does not run`);
+  return line.trim().split(' ');
+}
+
 /** Pids of all live processes whose command line names something in the folder. */
 export async function processesIn(folder: string): Promise<number[]> {
   return [...(await commandLines())].filter(([pid, command]) => pid !== process.pid && command.includes(folder)).map(([pid]) => pid);
