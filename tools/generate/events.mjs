@@ -1,12 +1,13 @@
-import { eventDefinitions, EventEnvelopeSchema, topics } from '@atrest/contracts';
+import { COMMAND_ALGORITHMS, commandDefinitions, eventDefinitions, EventEnvelopeSchema, topics } from '@atrest/contracts';
 import { z } from 'zod';
 import { json } from './output.mjs';
 
 const schemaOf = (schema) => z.toJSONSchema(schema, { target: 'draft-2020-12', unrepresentable: 'any' });
+const DAY_MS = 86_400_000;
 const camel = (text) => text.replace(/[-.](\w)/g, (_, letter) => letter.toUpperCase());
 const shortName = (type) => type.replace(/^io\.atrest\./, '');
 
-/** JSON Schemas of every event and the AsyncAPI 3 document, from libs/contracts. */
+/** JSON Schemas of every event and command and the AsyncAPI 3 document, from libs/contracts. */
 export async function generateEvents(output) {
   const messages = {};
   const channels = {};
@@ -17,11 +18,18 @@ export async function generateEvents(output) {
       description: topic.description,
       messages: {},
       bindings: {
-        kafka: { partitions: topic.partitions, topicConfiguration: { 'cleanup.policy': [topic.compacted ? 'compact' : 'delete'] } },
+        kafka: {
+          partitions: topic.partitions,
+          topicConfiguration: topic.compacted
+            ? { 'cleanup.policy': ['compact'] }
+            : { 'cleanup.policy': ['delete'], 'retention.ms': topic.retentionDays * DAY_MS },
+        },
       },
     };
   }
-  for (const definition of [...eventDefinitions.values()].sort((a, b) => a.type.localeCompare(b.type))) {
+  const commandTopics = new Set([...commandDefinitions.values()].map((definition) => definition.topic));
+  const definitions = [...eventDefinitions.values(), ...commandDefinitions.values()];
+  for (const definition of definitions.sort((a, b) => a.type.localeCompare(b.type))) {
     const name = camel(shortName(definition.type));
     const file = `${shortName(definition.type)}.json`;
     await output.file(
@@ -35,14 +43,17 @@ export async function generateEvents(output) {
       contentType: 'application/json',
       headers: { $ref: '#/components/schemas/cloudEventHeaders' },
       payload: { $ref: `./schemas/${file}` },
+      ...(definition.payload === undefined ? {} : { 'x-signedPayload': await signedPayload(output, definition) }),
     };
     channels[camel(definition.topic.name)].messages[name] = { $ref: `#/components/messages/${name}` };
   }
-  for (const [name, channel] of Object.entries(channels)) {
-    operations[`publish${name[0].toUpperCase()}${name.slice(1)}`] = {
-      action: 'send',
+  for (const topic of Object.values(topics)) {
+    const name = camel(topic.name);
+    const [verb, action] = commandTopics.has(topic) ? ['receive', 'receive'] : ['publish', 'send'];
+    operations[`${verb}${name[0].toUpperCase()}${name.slice(1)}`] = {
+      action,
       channel: { $ref: `#/channels/${name}` },
-      summary: channel.description,
+      summary: topic.description,
     };
   }
   const { properties, required } = schemaOf(EventEnvelopeSchema.omit({ data: true }));
@@ -55,7 +66,7 @@ export async function generateEvents(output) {
         title: 'Atrest events',
         version: '1.0.0',
         description:
-          "Facts that Atrest's services publish: CloudEvents 1.0 in Kafka's binary mode. The message key is the id of the aggregate whose order matters; every event carries that aggregate's full current state. Delivery is at least once.",
+          "Facts that Atrest's services publish, and commands that they receive from other teams: CloudEvents 1.0 in Kafka's binary mode. The message key is the id of the aggregate whose order matters; every event of Atrest carries that aggregate's full current state. Delivery is at least once.",
         license: { name: 'Apache-2.0' },
       },
       defaultContentType: 'application/json',
@@ -73,4 +84,12 @@ export async function generateEvents(output) {
       },
     }),
   );
+}
+
+/** The schema of what the `jws` of a command signs. */
+async function signedPayload(output, definition) {
+  const file = `${shortName(definition.type)}.payload.json`;
+  const title = `Signed payload of ${definition.type}`;
+  await output.file(`docs/reference/schemas/${file}`, json({ ...schemaOf(definition.payload), $id: file, title }));
+  return { mediaType: 'application/jose', algorithms: COMMAND_ALGORITHMS, schema: { $ref: `./schemas/${file}` } };
 }
