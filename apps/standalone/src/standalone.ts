@@ -64,7 +64,8 @@ export class Standalone {
 
   private static async compose(configuration: StandaloneConfiguration, logger: Logger, closers: Closer[]): Promise<Standalone> {
     const dataFolder = resolve(configuration.ATREST_DATA_DIR);
-    await mkdir(dataFolder, { recursive: true, mode: 0o700 });
+    // Others may pass through but not look around: PostgreSQL, which refuses to run as root, must reach its own folder in here.
+    await mkdir(dataFolder, { recursive: true, mode: 0o711 });
     const metrics = new Metrics({ service: 'standalone', defaultMetrics: true });
     const databaseUrl = await startDatabase(configuration, dataFolder, logger, closers);
     const sealingKeys = SealingKeys.parse(

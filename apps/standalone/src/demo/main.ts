@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger } from '@atrest/platform-logging';
@@ -16,6 +16,7 @@ const SHORTENED = { ATREST_CHECK_INTERVAL: '2s', ATREST_CHECK_CONFIRMATION_WINDO
 async function demo(): Promise<void> {
   const report = new Report();
   const folder = await mkdtemp(join(tmpdir(), 'atrest-demo-'));
+  await chmod(folder, 0o711);
   const logFile = join(folder, 'atrest.log');
   const logger = createLogger({ service: 'demo', level: 'info', file: logFile });
   const configuration = readConfiguration({
