@@ -25,7 +25,8 @@ export interface Service {
 
 /** What a process gives to each service it hosts. */
 export interface ServiceDependencies {
-  readonly database: { readonly url: string; readonly poolSize?: number };
+  /** `connectTimeoutMs`: how long creating the service waits for PostgreSQL before it fails; a minute when not said. */
+  readonly database: { readonly url: string; readonly poolSize?: number; readonly connectTimeoutMs?: number };
   readonly transport: EventTransport;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -1,0 +1,8 @@
+import { optional, secret, text } from '@atrest/platform-config';
+
+/** What `notification` reads beside the settings of every service. */
+export const notificationFields = {
+  ATREST_SMTP_URL: secret({ description: 'Mail server, `smtp://user:password@host:587` or `smtps://…`' }),
+  ATREST_MAIL_FROM: text({ description: 'Sender of every mail, `Atrest <atrest@example.com>`' }),
+  ATREST_OPERATOR_ADDRESS: optional(text({ description: 'Who is told when a project has no owner or a mail cannot be delivered' })),
+} as const;
