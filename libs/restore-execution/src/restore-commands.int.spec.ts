@@ -333,7 +333,7 @@ describe('what is no command', () => {
 
   it.each([
     ['no JSON', 'hello', null],
-    ['another member', { ...{ extra: 'SECRET-WORD' } }, 'commandId'],
+    ['another member', { extra: 'SECRET-WORD' }, 'commandId'],
     ['a null character', { idempotencyKey: 'a\0b' }, 'commandId'],
     ['a cluster name with a path', { target: { projectId: 'a'.repeat(24), clusterName: '../x' } }, 'commandId'],
     ['two deliveries', { delivery: { deliveryType: 'pointInTime', pointInTimeUTCSeconds: 1, oplogTs: 1, oplogInc: 1 } }, 'commandId'],

@@ -92,7 +92,7 @@ describe('signing keys', () => {
     const two = withSigningKey(one, key('b'));
     expect(withoutSigningKey(two, 'a').signingKeys).toEqual([key('b')]);
     expect(() => withoutSigningKey(two, 'c')).toThrow(expect.objectContaining({ code: 'SIGNING_KEY_UNKNOWN', subject: 'c' }));
-    const full = [...'abcdefgh'].reduce((before, id) => withSigningKey(before, key(id)), account());
+    const full = Array.from('abcdefgh').reduce((before, id) => withSigningKey(before, key(id)), account());
     expect(() => withSigningKey(full, key('i'))).toThrow(expect.objectContaining({ code: 'TOO_MANY_SIGNING_KEYS' }));
     expect(withSigningKey(full, key('h'))).toBe(full);
   });
