@@ -1,0 +1,125 @@
+/** Extracts of the recordings of Percona Server for MongoDB 4.4.6-8 that the stand-in is compared with. */
+
+/** Severity, component and id of a standalone server's first start, as recorded, up to 23016. */
+export const RECORDED_START = [
+  'I CONTROL 23285',
+  'W ASIO 22601',
+  'I NETWORK 4648601',
+  'I STORAGE 4615611',
+  'I CONTROL 23403',
+  'I CONTROL 51765',
+  'I CONTROL 21951',
+  'I STORAGE 22297',
+  'I STORAGE 22315',
+  'I STORAGE 22430',
+  'I STORAGE 22430',
+  'I STORAGE 4795906',
+  'I RECOVERY 23987',
+  'I STORAGE 4366408',
+  'I STORAGE 22262',
+  'W CONTROL 22120',
+  'W CONTROL 22138',
+  'W CONTROL 22184',
+  'I STORAGE 20320',
+  'I INDEX 20345',
+  'I COMMAND 20459',
+  'I STORAGE 20536',
+  'I STORAGE 20320',
+  'I INDEX 20345',
+  'I FTDC 20625',
+  'I NETWORK 23015',
+  'I NETWORK 23015',
+  'I NETWORK 23016',
+];
+
+/** The same for SIGTERM on it. */
+export const RECORDED_STOP = [
+  'I CONTROL 23377',
+  'I CONTROL 23378',
+  'I CONTROL 23381',
+  'I REPL 4784900',
+  'I COMMAND 4784901',
+  'I SHARDING 4784902',
+  'I CONTROL 4784903',
+  'I NETWORK 20562',
+  'I NETWORK 23017',
+  'I NETWORK 4784905',
+  'I STORAGE 4784906',
+  'I - 20520',
+  'I STORAGE 4784908',
+  'I STORAGE 4784934',
+  'I REPL 4784909',
+  'I SHARDING 4784910',
+  'I REPL 4784911',
+  'I - 4784912',
+  'I - 4695300',
+  'I COMMAND 4784913',
+  'I REPL 4784914',
+  'I INDEX 4784915',
+  'I REPL 4784916',
+  'I REPL 4784917',
+  'I NETWORK 4784918',
+  'I SHARDING 4784921',
+  'I CONTROL 4784925',
+  'I STORAGE 4784927',
+  'I STORAGE 4784929',
+  'I STORAGE 4784930',
+  'I STORAGE 22320',
+  'I STORAGE 22321',
+  'I STORAGE 20282',
+  'I STORAGE 22261',
+  'I STORAGE 22317',
+  'I STORAGE 22318',
+  'I STORAGE 22319',
+  'I STORAGE 22322',
+  'I STORAGE 22323',
+  'I STORAGE 4795902',
+  'I STORAGE 22430',
+  'I STORAGE 4795901',
+  'I STORAGE 22279',
+  'I - 4784931',
+  'I FTDC 4784926',
+  'I FTDC 20626',
+  'I CONTROL 20565',
+  'I CONTROL 23138',
+];
+
+/** A port in use: everything from the failure on. */
+export const RECORDED_PORT_IN_USE = [
+  20568, 4784900, 4784901, 4784902, 4784905, 4784918, 4784921, 4784925, 4784927, 4784929, 4784931, 4784926, 20565, 23138,
+];
+
+/** A dbPath in use: everything from the failure on. */
+export const RECORDED_DBPATH_IN_USE = [
+  20557, 4784900, 4784901, 4784902, 20562, 4784905, 4784906, 20520, 4784918, 4784921, 4784925, 4784927, 4784929, 4784931, 4784926, 20565,
+  23138,
+];
+
+/** SIGTERM on a secondary: ids in this order, other lines between them allowed (connections, heartbeats, the applier's own thread). */
+export const RECORDED_MEMBER_STOP = [
+  23377, 23378, 23381, 4784900, 4784901, 40441, 40447, 4784902, 4784903, 20562, 23017, 4784905, 4784906, 20520, 4784907, 22582, 4784908,
+  4784934, 4784909, 21328, 21302, 21303, 21304, 21225, 21307, 22582, 22582, 22582, 4784910, 4784911, 4784912, 4695300, 4784913, 4784914,
+  4784915, 4784916, 4784917, 4784918, 4784920, 4784921, 4784925, 4784927, 4784929, 4784930, 22320, 22321, 20282, 22372, 22261, 22317, 22318,
+  22319, 22322, 22323, 4795902, 22430, 4795901, 22279, 4784931, 4784926, 20626, 20565, 23138,
+];
+
+/** A member with data that is started after SIGKILL, in this order. */
+export const RECORDED_MEMBER_RECOVERY = [
+  22271, 22270, 22302, 22297, 22315, 4795906, 23987, 4366408, 20536, 20625, 21529, 501401, 21532, 21544, 21545, 21536, 40440, 40445, 23015,
+  23015, 23016, 21392, 21393, 21358, 21306, 21358, 21299, 21300, 21301, 21358,
+];
+
+/** mongos, from its start to its end by SIGTERM, in this order. */
+export const RECORDED_MONGOS = [
+  24132, 23285, 22120, 23403, 51765, 21951, 4648601, 4603701, 4333223, 4333226, 22649, 4333213, 471693, 22846, 23911, 20625, 23015, 23015,
+  23016, 23377, 23378, 23381, 22843, 23017, 4333209, 4333210, 22582, 4695300, 22582, 22582, 22734, 22582, 20626, 23138,
+];
+
+/** True when `ids` holds all of `wanted` in this order. */
+export function containsInOrder(ids: readonly number[], wanted: readonly number[]): boolean {
+  let position = -1;
+  return wanted.every((id) => {
+    position = ids.indexOf(id, position + 1);
+    return position >= 0;
+  });
+}

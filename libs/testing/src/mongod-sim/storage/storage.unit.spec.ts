@@ -1,0 +1,169 @@
+import { appendFileSync, mkdtempSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BSONRegExp, Double, Int32, Long, ObjectId } from 'bson';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CommandError } from '../commands/command-error.js';
+import type { Doc } from '../bson-values.js';
+import { DataWriter, statementOf } from './data-writer.js';
+import { DiskError, StorageEngine, StorageError } from './engine.js';
+import { keyOf } from './keys.js';
+import { matches, project, sortDocuments } from './matcher.js';
+import { applyUpdate, upsertDocument } from './update.js';
+
+const OPTIONS = { oplogBytes: 1 << 20 };
+
+describe('storage', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'atrest-sim-storage-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  const journal = (): string => join(folder, 'journal', readdirSync(join(folder, 'journal'))[0] ?? '');
+  const ids = (engine: StorageEngine): unknown[] =>
+    (engine.collection('shop.orders')?.documents() ?? []).map((document) => document['_id']);
+
+  it('drops a record that a crash cut short, at whatever byte, and keeps all before it', () => {
+    const writer = new DataWriter(StorageEngine.open(folder, OPTIONS));
+    writer.term = 1;
+    const sizes = [0, 1, 2].map((n) => {
+      writer.write([{ op: 'insert', ns: 'shop.orders', doc: { _id: n } }]);
+      return readFileSync(journal()).length;
+    }) as [number, number, number];
+    const whole = readFileSync(journal());
+    fc.assert(
+      fc.property(fc.integer({ min: sizes[1], max: sizes[2] - 1 }), (length) => {
+        writeFileSync(journal(), whole);
+        truncateSync(journal(), length);
+        const engine = StorageEngine.open(folder, OPTIONS);
+        // The document and its oplog entry are one record: both are there or none.
+        expect(ids(engine)).toEqual([new Int32(0), new Int32(1)]);
+        expect(engine.oplog.length).toBe(3);
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  it('refuses a journal with damage in its middle, and folders of a real mongod', () => {
+    const writer = new DataWriter(StorageEngine.open(folder, OPTIONS));
+    for (const n of [1, 2]) writer.write([{ op: 'insert', ns: 'shop.orders', doc: { _id: n } }]);
+    const bytes = readFileSync(journal());
+    bytes[12] = (bytes[12] ?? 0) ^ 1;
+    writeFileSync(journal(), bytes);
+    expect(() => StorageEngine.open(folder, OPTIONS)).toThrow(StorageError);
+    rmSync(folder, { recursive: true });
+    folder = mkdtempSync(join(tmpdir(), 'atrest-sim-storage-'));
+    appendFileSync(join(folder, 'WiredTiger.wt'), 'real');
+    expect(() => StorageEngine.open(folder, OPTIONS)).toThrow(/real mongod/);
+  });
+
+  it('keeps everything through checkpoints, and loses nothing when one is repeated', async () => {
+    const first = StorageEngine.open(folder, OPTIONS);
+    const writer = new DataWriter(first);
+    writer.term = 1;
+    writer.write([{ op: 'insert', ns: 'shop.orders', doc: { _id: 1 } }]);
+    const synced = first.sync();
+    first.checkpoint();
+    await synced;
+    writer.write([
+      { op: 'insert', ns: 'shop.orders', doc: { _id: 2 } },
+      { op: 'insert', ns: 'shop.passing', doc: { _id: 1 } },
+    ]);
+    writer.write([{ op: 'drop', ns: 'shop.passing' }]);
+    first.close();
+    const second = StorageEngine.open(folder, OPTIONS);
+    expect(ids(second)).toEqual([new Int32(1), new Int32(2)]);
+    expect(second.namespaces()).toEqual(['shop.orders']);
+    expect(second.oplog.length).toBe(first.oplog.length);
+    second.close();
+    expect(ids(StorageEngine.open(folder, OPTIONS))).toHaveLength(2);
+  });
+
+  it('applies entries of another oplog twice with one effect, and knows which statements were done', () => {
+    const source = new DataWriter(StorageEngine.open(folder, OPTIONS));
+    source.term = 1;
+    const other = mkdtempSync(join(tmpdir(), 'atrest-sim-storage-'));
+    const engine = StorageEngine.open(other, OPTIONS);
+    const target = new DataWriter(engine);
+    const command = { lsid: { id: new ObjectId() }, txnNumber: Long.fromNumber(5) };
+    const statement = statementOf(command, 0);
+    source.write([{ op: 'insert', ns: 'shop.orders', doc: { _id: 1, n: 1 }, ...(statement === undefined ? {} : { statement }) }]);
+    source.write([{ op: 'replace', ns: 'shop.orders', doc: { _id: 1, n: 2 } }]);
+    source.write([{ op: 'insert', ns: 'shop.orders', doc: { _id: 2 } }]);
+    source.write([{ op: 'delete', ns: 'shop.orders', id: 2 }]);
+    const sourceEngine = StorageEngine.open(folder, OPTIONS);
+    for (const round of [1, 2]) target.applyEntries(sourceEngine.oplog.entries(), { append: round === 1 });
+    expect(engine.collection('shop.orders')?.documents()).toEqual([{ _id: new Int32(1), n: new Int32(2) }]);
+    expect(target.lastApplied).toEqual(source.lastApplied);
+    expect(target.retryable.find(statement)).toMatchObject({ op: 'i' });
+    expect(target.retryable.find(statementOf({ ...command, txnNumber: 6 }, 0))).toBeUndefined();
+    rmSync(other, { recursive: true });
+  });
+
+  it('fails every write when the disk is lost', async () => {
+    const engine = StorageEngine.open(folder, OPTIONS);
+    engine.diskLost = true;
+    expect(() => new DataWriter(engine).write([{ op: 'insert', ns: 'a.b', doc: { _id: 1 } }])).toThrow(DiskError);
+    await expect(engine.sync()).rejects.toThrow(DiskError);
+  });
+});
+
+describe('queries and updates', () => {
+  const document: Doc = { _id: 1, n: new Int32(5), s: 'text', list: [1, { a: 2 }], nested: { deep: [{ x: 'y' }] } };
+
+  it('holds numbers of different types equal, as MongoDB does', () => {
+    expect([keyOf(1), keyOf(new Int32(1)), keyOf(new Double(1)), keyOf(Long.fromNumber(1))]).toEqual(
+      Array.from({ length: 4 }, () => 'n:1'),
+    );
+    expect(keyOf('1')).not.toBe(keyOf(1));
+    expect(matches(document, { n: new Double(5) })).toBe(true);
+  });
+
+  it.each([
+    [{ s: 'text', n: { $gt: 4, $lte: 5 } }, true],
+    [{ n: { $gt: 'a' } }, false],
+    [{ 'list.a': 2, list: 1 }, true],
+    [{ 'nested.deep.x': { $in: ['z', 'y'] } }, true],
+    [{ missing: null }, true],
+    [{ missing: { $exists: true } }, false],
+    [{ s: new BSONRegExp('^TE', 'i') }, true],
+    [{ s: { $regex: 'xt$' } }, true],
+    [{ $or: [{ n: 1 }, { $and: [{ s: 'text' }, { n: { $ne: 4 } }] }] }, true],
+    [{ $nor: [{ n: 5 }] }, false],
+    [{ n: { $not: { $lt: 5 } } }, true],
+    [{ list: { $size: 2, $elemMatch: { a: 2 } } }, true],
+    [{ n: { $nin: [5] } }, false],
+  ])('%j matches: %s', (filter, expected) => {
+    expect(matches(document, filter)).toBe(expected);
+  });
+
+  it('sorts by type, then by value, and projects', () => {
+    const values = [true, 'b', null, new Int32(2), 'a', new Double(1)];
+    expect(
+      sortDocuments(
+        values.map((v) => ({ v })),
+        { v: 1 },
+      ).map(({ v }) => v),
+    ).toEqual([null, new Double(1), new Int32(2), 'a', 'b', true]);
+    expect(project(document, { s: 1, _id: 0 })).toEqual({ s: 'text' });
+    expect(Object.keys(project(document, { list: 0 }))).toEqual(['_id', 'n', 's', 'nested']);
+  });
+
+  it('updates without touching the given document', () => {
+    const updated = applyUpdate(document, { $set: { 'nested.more': 1 }, $inc: { n: 1 }, $unset: { s: '' }, $addToSet: { list: 1 } });
+    expect(updated).toMatchObject({ n: new Int32(6), nested: { deep: [{ x: 'y' }], more: 1 }, list: [1, { a: 2 }] });
+    expect(updated).not.toHaveProperty('s');
+    expect(document['s']).toBe('text');
+    expect(upsertDocument({ _id: 'k', a: { $gt: 1 }, b: { $eq: 2 } }, { $set: { c: 3 }, $setOnInsert: { d: 4 } })).toEqual({
+      _id: 'k',
+      b: 2,
+      c: 3,
+      d: 4,
+    });
+    for (const update of [{ $nosuch: { a: 1 } }, { $set: { a: 1 }, b: 2 }, { $inc: { s: 1 } }, { _id: 2, n: 1 }, []]) {
+      expect(() => applyUpdate(document, update as Doc)).toThrow(CommandError);
+    }
+  });
+});
