@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { newObjectId } from '@atrest/contracts';
+import { rows } from '@atrest/platform-persistence';
 import { waitFor } from '@atrest/testing';
 import { FakeAgent } from '../test-support/fake-agent.contract.js';
 import { FleetInstallation, replicaSet } from '../test-support/fleet-installation.contract.js';
@@ -64,6 +66,39 @@ describe('enrolment', () => {
     expect((await fleet.call('DELETE', `/orgs/${fleet.owner.orgId}/hosts/${agent.hostId}`)).status).toBe(404);
     expect((await agent.request('GET', '/poll')).status).toBe(401);
   });
+});
+
+it('a host does not leave while a cluster is being placed on it', async () => {
+  const agent = await fleet.agent({ hostname: 'contended.example', capacity: 3 });
+  const leaving = `/orgs/${fleet.owner.orgId}/hosts/${agent.hostId}`;
+  let removal: Promise<{ status: number }> | undefined;
+  await fleet.database.transaction(async (tx) => {
+    // As a placement does: the host is locked, its processes are written, and none of it is committed when the host is to leave.
+    await rows(tx, 'SELECT FROM host WHERE id = $1 FOR NO KEY UPDATE', [agent.hostId]);
+    const clusterId = newObjectId();
+    const projectId = await fleet.project();
+    await rows(
+      tx,
+      `INSERT INTO cluster (id, project_id, name, state, state_since, settings, process_args, created_at, revision)
+       VALUES ($1, $2, 'contended', 'IDLE', now(), '{"encryptionAtRestProvider": "NONE"}', '{}', now(), 1)`,
+      [clusterId, projectId],
+    );
+    removal = fleet.call('DELETE', leaving);
+    await waitFor(async () => (await fleet.database.query('SELECT FROM pg_locks WHERE NOT granted')).length > 0, {
+      describe: () => 'the removal to wait for the placement',
+    });
+    await rows(
+      tx,
+      `INSERT INTO process (id, cluster_id, host_id, kind, member_id, priority, votes, arbiter_only, port, extra_arguments, adopted, desired, desired_since,
+                            goal, goal_version, created_at)
+       VALUES ($1, $2, $3, 'mongod', 0, 1, 1, false, 27017, '[]', false, 'running', now(), '{}', 1, now())`,
+      [newObjectId(), clusterId, agent.hostId],
+    );
+  });
+  expect((await removal)?.status).toBe(400);
+  expect((await agent.request('POST', '/observations', {})).status).not.toBe(401);
+  await fleet.database.query('DELETE FROM process WHERE host_id = $1 RETURNING id', [agent.hostId]);
+  expect((await fleet.call('DELETE', leaving)).status).toBe(204);
 });
 
 describe('goals', () => {

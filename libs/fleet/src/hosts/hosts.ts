@@ -15,6 +15,8 @@ export class Hosts {
   /** Takes out a host without processes; its agent's credential is refused from then on. @throws {Refusal} RESOURCE_NOT_FOUND, INVALID_CLUSTER_CONFIGURATION */
   async remove(orgId: string, hostId: string): Promise<void> {
     await this.parts.database.transaction(async (tx) => {
+      // The lock comes first and in a statement of its own: a placement that held it a moment ago is only seen by a statement that begins after it.
+      await rows(tx, 'SELECT FROM host WHERE id = $1 AND org_id = $2 FOR UPDATE', [hostId, orgId]);
       const removed = await rows(
         tx,
         `UPDATE host SET deleted_at = $3
