@@ -8,6 +8,7 @@ import type { TestHost } from './test-support/host.contract.js';
 import { pidsOf, type ClusterAnswer, type ProcessAnswer, type TestProject } from './test-support/project.contract.js';
 
 const LIMIT_MS = 300_000;
+/** A member that takes part in an election while it stops may be late too; what is frozen always is. */
 const WARN_AFTER_MS = 1_000;
 const KILL_AFTER_MS = 3_000;
 let atrest: TestInstallation;
@@ -58,8 +59,8 @@ describe('a mongod that does not handle SIGTERM', { timeout: LIMIT_MS }, () => {
     const left = await untilOnlyLeft(project, frozen);
     expect(pidsOf(left)).toEqual([frozen.pid]);
     for (const pid of pidsOf(cluster)) expect(await isRunning(pid)).toBe(pid === frozen.pid);
-    const mail = await project.untilMail(/a process does not stop/);
-    expect(mail.text).toContain(`127.0.0.1:${frozen.port}`);
+    const ofFrozen = ({ text }: { text: string }) => text.includes(`127.0.0.1:${frozen.port}`);
+    const mail = await project.untilMail(/a process does not stop/, { about: ofFrozen });
     expect(mail.recipients).toEqual(project.owners);
     expect((await project.cluster('orders')).selfManaged.state).toBe('DISABLING');
     expect(await isRunning(frozen.pid)).toBe(true);
@@ -68,10 +69,9 @@ describe('a mongod that does not handle SIGTERM', { timeout: LIMIT_MS }, () => {
     await project.untilClusterIs('orders', 'DISABLED');
     expect(host.lines('the process did not stop in time and is killed')).toEqual([]);
     expect(host.lines('process stopped').map((line) => line.exitCode)).toEqual([0, 0, 0]);
-    expect((await project.mails()).map(({ subject }) => /not usable|does not stop/.exec(subject)?.[0]).sort()).toEqual([
-      'does not stop',
-      'not usable',
-    ]);
+    const mails = await project.mails();
+    expect(mails.filter(({ subject }) => subject.includes('not usable'))).toHaveLength(1);
+    expect(mails.filter(ofFrozen)).toHaveLength(1);
   });
 
   it('F29 it is killed when patience is over, not before, and its data survives', async () => {

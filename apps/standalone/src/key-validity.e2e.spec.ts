@@ -83,13 +83,13 @@ describe('a key that is taken away and given back', { timeout: LIMIT_MS }, () =>
     await project.createPlaced('orders', 1);
     await project.untilClusterIs('orders', 'IDLE');
     await project.key('disable');
-    const mail = await project.untilMail(/operators/, [OPERATOR]);
+    const mail = await project.untilMail(/operators/, { to: [OPERATOR] });
     expect(mail.recipients).toEqual([OPERATOR]);
     expect(mail.text).toMatch(/\borders\b/);
     await project.untilClusterIs('orders', 'DISABLED');
 
     await project.key('enable');
-    await project.untilMail(/usable again/, [OPERATOR]);
+    await project.untilMail(/usable again/, { to: [OPERATOR] });
     expect(await project.mails([OPERATOR])).toHaveLength(2);
     await project.untilClusterIs('orders', 'IDLE');
   });

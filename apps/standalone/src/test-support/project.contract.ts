@@ -202,8 +202,11 @@ export class TestProject {
     return all.filter((mail) => mail.recipients.some((recipient) => to.includes(recipient)) && mail.subject.includes(this.name));
   }
 
-  async untilMail(subject: RegExp, to: readonly string[] = this.owners): Promise<CaughtMail> {
-    return waitFor(async () => (await this.mails(to)).find((mail) => subject.test(mail.subject)), {
+  async untilMail(
+    subject: RegExp,
+    o: { readonly to?: readonly string[]; readonly about?: (mail: CaughtMail) => boolean } = {},
+  ): Promise<CaughtMail> {
+    return waitFor(async () => (await this.mails(o.to)).find((mail) => subject.test(mail.subject) && (o.about?.(mail) ?? true)), {
       describe: `a mail about ${this.name} whose subject matches ${subject}`,
       limitMs: LIMIT_MS,
     });
