@@ -66,8 +66,8 @@ export class ServiceHost {
   static async start(options: ServiceHostOptions): Promise<ServiceHost> {
     const host = new ServiceHost(options);
     const { port, host: address, tls } = options.http;
-    const room = waitingRoom({ checks: () => host.#checks(), metrics: options.metrics, tls });
-    host.#listener = await PortListener.open(port, address, room);
+    const first = waitingRoom({ checks: () => host.#checks(), metrics: options.metrics });
+    host.#listener = await PortListener.open({ port, host: address, tls, first });
     options.logger.info({ port: host.port }, 'listening; the service starts');
     host.#starting = host.#run();
     return host;
@@ -134,9 +134,10 @@ export class ServiceHost {
       metrics,
       publicUrl: new URL(http.publicUrl).origin,
       drainTimeoutMs: drainMs,
+      // For the headers of answers (Strict-Transport-Security); the connections end at our port.
       ...(http.tls !== undefined && { tls: http.tls }),
     });
-    // It never listens itself: the connections come from our port.
+    // It never listens itself: the requests come from our port.
     await app.app.getHttpAdapter().getInstance().ready();
     return app;
   }

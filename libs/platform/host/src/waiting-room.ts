@@ -1,5 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import type { RequestListener, ServerResponse } from 'node:http';
 import type { CheckResult } from '@atrest/platform-health';
 import { ApiError } from '@atrest/platform-http';
 import type { Metrics } from '@atrest/platform-metrics';
@@ -8,20 +7,18 @@ export interface WaitingRoomOptions {
   /** What the service waits for at this moment. */
   readonly checks: () => Promise<readonly CheckResult[]>;
   readonly metrics: Metrics;
-  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | undefined;
 }
 
 /**
  * Answers while the service is not there yet: probes hear what it waits for, everybody else to come again in a second (not 404, which a client
  * would take for an answer). Every connection ends with its answer, so that the next request reaches the service once it is there.
  */
-export function waitingRoom(o: WaitingRoomOptions): Server {
-  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+export function waitingRoom(o: WaitingRoomOptions): RequestListener {
+  return (request, response) => {
     // What a client still sends is of no interest.
     request.resume();
     reply(o, request.url ?? '/', response).catch(() => response.destroy());
   };
-  return o.tls === undefined ? createServer(answer) : createTlsServer({ ...o.tls, minVersion: 'TLSv1.2' }, answer);
 }
 
 async function reply(o: WaitingRoomOptions, url: string, response: ServerResponse): Promise<void> {

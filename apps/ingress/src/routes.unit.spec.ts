@@ -1,0 +1,33 @@
+import 'reflect-metadata';
+import { fleetControllers } from '@atrest/fleet';
+import { kmsValidationControllers } from '@atrest/kms-validation';
+import { notificationControllers } from '@atrest/notification';
+import { collectRoutes } from '@atrest/platform-http';
+import { expect, it } from 'vitest';
+import { upstreamOf, type Upstream } from './routes.js';
+
+const controllers: Record<string, Parameters<typeof collectRoutes>[0]> = {
+  fleet: fleetControllers,
+  'kms-validation': kmsValidationControllers,
+  notification: notificationControllers,
+};
+
+it.each(Object.keys(controllers))('leads to %s what it serves, under every prefix', (service) => {
+  const paths = collectRoutes(controllers[service]!).flatMap((route) => route.paths.map((path) => path.replaceAll(/:[A-Za-z]\w*/g, 'x1')));
+  expect(paths.length).toBeGreaterThan(0);
+  expect(paths.filter((path) => upstreamOf(path) !== service)).toEqual([]);
+});
+
+it.each<[string, Upstream]>([
+  ['/', 'fleet'],
+  ['/api/oauth/token', 'fleet'],
+  ['/api/atlas/v2/groups/1/encryptionAtRestOther', 'fleet'],
+  ['/api/atlas/v2/groups/1/clusters/encryptionAtRest', 'fleet'],
+  ['/api/atlas/v2/groups/encryptionAtRest', 'fleet'],
+  ['/api/atlas/v3/groups/1/alerts', 'fleet'],
+  ['/api/atlas/v2/groups/1/clusters/c/backup/restoreJobs/7', 'restore-execution'],
+  ['/downloads/token', 'restore-execution'],
+  ['/api/atlas/v2/groups/1/flexClusters/c/backup/restoreJobs', 'fleet'],
+])('%s belongs to %s', (path, upstream) => {
+  expect(upstreamOf(path)).toBe(upstream);
+});
