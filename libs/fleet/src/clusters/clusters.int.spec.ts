@@ -165,6 +165,8 @@ describe('a cluster', () => {
       [{ ...base, dbPath: '/etc' }],
       [{ ...base, dbPath: '/var/lib/atrest/../../etc' }],
       [{ ...base, extraArguments: ['--dbpath=/etc'] }],
+      [{ ...base, extraArguments: ['-dbpath', '/etc'] }],
+      [{ ...base, extraArguments: ['-fork'] }],
       [{ ...base, adopted: true }],
       [base, { hostname: '127.0.0.1', kind: 'mongos', port: 41_001 }],
     ];
@@ -172,6 +174,31 @@ describe('a cluster', () => {
       const { status, body } = await create({ name: 'wrong', selfManaged: { processes } });
       expect([status, body.errorCode]).toEqual([400, expect.stringMatching(/INVALID_CLUSTER_CONFIGURATION|MISSING_ATTRIBUTE/)]);
     }
+  });
+
+  it('keeps its data paths apart from those of other clusters, so that no deletion takes the data of another one along', async () => {
+    const folder = '/var/lib/atrest/apart';
+    const process = (port: number, dbPath: string, change: object = {}) => ({
+      hostId: agent.hostId,
+      kind: 'mongod',
+      replicaSet: 'r',
+      port,
+      dbPath,
+      ...change,
+    });
+    const named = (name: string, ...processes: object[]) => create({ name, selfManaged: { processes } });
+    expect((await named('apart', process(42_000, `${folder}/a/db`))).status).toBe(201);
+    await idle('apart');
+    const others = [`${folder}/a/db`, `${folder}/a`, folder, `${folder}/a/db/inner`, `${folder}/a/../a/db/`];
+    for (const dbPath of others) {
+      for (const adopted of [false, true]) {
+        const { status, body } = await named('intruder', process(42_001, dbPath, { adopted }));
+        expect([status, body.errorCode, dbPath]).toEqual([400, 'INVALID_CLUSTER_CONFIGURATION', dbPath]);
+      }
+    }
+    expect((await named('intruder', process(42_001, `${folder}/b`), process(42_002, `${folder}/b/c`))).status).toBe(400);
+    expect((await named('neighbour', process(42_001, `${folder}/a/db-2`))).status).toBe(201);
+    await idle('neighbour');
   });
 
   it('F84 names with quotes, dots, signs, unicode or 1,000 characters get a clear error, in the body and in the path', async () => {

@@ -6,22 +6,22 @@ import type { ProcessDefinition } from './process-goal.js';
 
 /** Arguments that Atrest gives itself: a second value would contradict the goal or hide the process from its agent. */
 const OWN_ARGUMENTS = [
-  '--port',
-  '--dbpath',
-  '--replSet',
-  '--configsvr',
-  '--shardsvr',
-  '--configdb',
-  '--bind_ip',
-  '--bind_ip_all',
-  '--config',
-  '-f',
-  '--fork',
-  '--logpath',
-  '--pidfilepath',
-  '--syslog',
-  '--shutdown',
-  '--repair',
+  'port',
+  'dbpath',
+  'replSet',
+  'configsvr',
+  'shardsvr',
+  'configdb',
+  'bind_ip',
+  'bind_ip_all',
+  'config',
+  'f',
+  'fork',
+  'logpath',
+  'pidfilepath',
+  'syslog',
+  'shutdown',
+  'repair',
 ];
 
 const invalid = (detail: string, ...parameters: string[]): Refusal => new Refusal('INVALID_CLUSTER_CONFIGURATION', detail, parameters);
@@ -50,7 +50,10 @@ function checkPath(path: string, host: PlacementHost, adopted: boolean, field: s
 
 function checkArguments(args: readonly string[], adopted: boolean, field: string): readonly string[] {
   if (adopted) return args;
-  const own = args.map((arg) => arg.split('=')[0] as string).find((name) => OWN_ARGUMENTS.includes(name));
+  // mongod takes a long name with one dash as well as with two.
+  const own = args
+    .map((arg) => arg.split('=')[0] as string)
+    .find((arg) => arg.startsWith('-') && OWN_ARGUMENTS.includes(arg.replace(/^--?/, '')));
   if (own !== undefined) throw invalid(`${field}.extraArguments must not contain ${own}: Atrest sets it itself.`, own);
   return args;
 }
@@ -79,6 +82,24 @@ function checkUnique(values: readonly (string | null)[], what: string): void {
     if (value === null) continue;
     if (seen.has(value)) throw invalid(`${what} ${value} is named twice.`, value);
     seen.add(value);
+  }
+}
+
+const overlap = (a: string, b: string): boolean => a === b || a.startsWith(`${b}/`) || b.startsWith(`${a}/`);
+
+/**
+ * No data path may lie within another one of its host: with the cluster that owns the outer one, the data of the inner one would be deleted. Hosts are
+ * shared by projects, so this also keeps one project's processes out of another's data.
+ */
+function checkPathsApart(processes: readonly ProcessDefinition[], hosts: readonly PlacementHost[]): void {
+  const used = new Map(hosts.map((host) => [host.id, [...host.usedPaths]]));
+  for (const { dbPath, hostId, hostname } of processes) {
+    const others = used.get(hostId);
+    if (dbPath === null || others === undefined) continue;
+    if (others.some((other) => overlap(dbPath, other))) {
+      throw invalid(`The data path ${dbPath} of ${hostname} is used by another process, or lies within a used one, or around one.`, dbPath);
+    }
+    others.push(dbPath);
   }
 }
 
@@ -132,6 +153,7 @@ export function namedProcesses(
     processes.map((process) => process.dbPath && `${process.hostname}:${process.dbPath}`),
     'The data path',
   );
+  checkPathsApart(processes, hosts);
   checkShape(cluster.clusterType, processes);
   return processes;
 }

@@ -13,6 +13,8 @@ export interface PlacementHost {
   readonly allowsColocation: boolean;
   /** Ports taken by processes that are already placed here. */
   readonly usedPorts: readonly number[];
+  /** Data paths of processes that are already placed here. */
+  readonly usedPaths: readonly string[];
   /** How many processes are already placed here. */
   readonly processes: number;
   /** Members of a cluster are placed only where an agent answers. */

@@ -12,6 +12,7 @@ const host = (change: Partial<PlacementHost> = {}): PlacementHost => ({
   capacity: 20,
   allowsColocation: false,
   usedPorts: [],
+  usedPaths: [],
   processes: 0,
   silent: false,
   ...change,

@@ -41,6 +41,7 @@ interface HostRow {
   goal_version: number;
   reported_version: number | null;
   ports: number[];
+  paths: string[];
 }
 
 const hostOf = (row: HostRow): Host => ({
@@ -61,7 +62,8 @@ const hostOf = (row: HostRow): Host => ({
 });
 
 const SELECT_HOST = `
-  SELECT host.*, ARRAY(SELECT port FROM process WHERE process.host_id = host.id AND process.removed_at IS NULL) AS ports
+  SELECT host.*, ARRAY(SELECT port FROM process WHERE process.host_id = host.id AND process.removed_at IS NULL) AS ports,
+         ARRAY(SELECT db_path FROM process WHERE process.host_id = host.id AND process.removed_at IS NULL AND db_path IS NOT NULL) AS paths
     FROM host WHERE host.deleted_at IS NULL`;
 
 export async function listHosts(query: Query, orgId: string): Promise<Host[]> {
@@ -91,6 +93,7 @@ export async function lockHostsForPlacement(
       goalVersion,
       silent,
       usedPorts: row.ports,
+      usedPaths: row.paths,
     };
   });
 }
