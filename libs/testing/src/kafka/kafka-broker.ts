@@ -1,6 +1,6 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { createConnection, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,16 +21,23 @@ export class KafkaBroker {
     private readonly jars: string,
     private readonly folder: string,
     private readonly port: number,
+    private readonly keep: boolean,
   ) {}
 
-  /** @throws KafkaNotAvailableError when it cannot be had or does not start. */
-  static async start(options: { readonly version?: string } = {}): Promise<KafkaBroker> {
+  /**
+   * @param options.folder keeps its data, also after `stop`, for the next start; a temporary folder when left out
+   * @throws KafkaNotAvailableError when it cannot be had or does not start.
+   */
+  static async start(options: { readonly version?: string; readonly folder?: string } = {}): Promise<KafkaBroker> {
     const jars = await kafkaDistribution(options.version ?? DEFAULT_KAFKA_VERSION);
-    const folder = await mkdtemp(join(tmpdir(), 'atrest-kafka-'));
+    const keep = options.folder !== undefined;
+    const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'atrest-kafka-')));
+    await mkdir(folder, { recursive: true });
     const [port, controllerPort] = await freePorts(2);
-    const broker = new KafkaBroker(jars, folder, port!);
+    const broker = new KafkaBroker(jars, folder, port!, keep);
     await writeFile(broker.configFile, serverProperties(folder, port!, controllerPort!));
-    await run('java', [...broker.javaArguments('kafka.tools.StorageTool'), 'format', '-t', CLUSTER_ID, '-c', broker.configFile]);
+    const format = ['format', '--ignore-formatted', '-t', CLUSTER_ID, '-c', broker.configFile];
+    await run('java', [...broker.javaArguments('kafka.tools.StorageTool'), ...format]);
     await broker.resume();
     return broker;
   }
@@ -39,12 +46,19 @@ export class KafkaBroker {
     return `127.0.0.1:${this.port}`;
   }
 
+  /** Process id while it runs. */
+  get pid(): number | null {
+    return this.child?.pid ?? null;
+  }
+
   /** Starts it (again) on the same data and port; resolves when it accepts connections. */
   async resume(): Promise<void> {
     if (this.child !== null) return;
     const log = await open(join(this.folder, 'broker.log'), 'a');
     const child = spawn('java', ['-Xms128m', '-Xmx512m', ...this.javaArguments('kafka.Kafka'), this.configFile], {
       stdio: ['ignore', log.fd, log.fd],
+      // Ctrl-C in a terminal must not end a broker that others still talk to; who keeps its data stops it in order.
+      detached: this.keep,
     });
     this.child = child;
     child.once('exit', () => void log.close());
@@ -69,6 +83,7 @@ export class KafkaBroker {
   }
 
   async stop(): Promise<void> {
+    if (this.keep) return this.halt('SIGTERM');
     await this.halt('SIGKILL');
     await rm(this.folder, { recursive: true, force: true });
   }
