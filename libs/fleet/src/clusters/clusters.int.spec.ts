@@ -157,6 +157,7 @@ describe('a cluster', () => {
 
   it('refuses processes that contradict each other, their host or what Atrest sets itself', async () => {
     const base = { hostname: '127.0.0.1', kind: 'mongod', replicaSet: 'r', port: 41_000 };
+    await fleet.agent({ hostname: 'elsewhere.example', capacity: 0 });
     const wrong: object[] = [
       [{ ...base, hostname: 'nowhere.example' }],
       [{ ...base, hostname: undefined }],
@@ -167,6 +168,10 @@ describe('a cluster', () => {
       [{ ...base, extraArguments: ['--dbpath=/etc'] }],
       [{ ...base, extraArguments: ['-dbpath', '/etc'] }],
       [{ ...base, extraArguments: ['-fork'] }],
+      [base, { ...base, port: 41_001, votes: 0, priority: 1 }],
+      [{ ...base, arbiterOnly: true }],
+      [base, { ...base, port: 41_001, priority: 0, votes: 1 }, { ...base, port: 41_000, hostname: 'elsewhere.example' }],
+      Array.from({ length: 8 }, (_, member) => ({ ...base, port: 41_000 + member })),
       [{ ...base, adopted: true }],
       [base, { hostname: '127.0.0.1', kind: 'mongos', port: 41_001 }],
     ];

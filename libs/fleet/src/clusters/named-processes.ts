@@ -2,7 +2,7 @@ import { posix } from 'node:path';
 import { newObjectId, type ClusterType, type SelfManagedProcess } from '@atrest/contracts';
 import { Refusal } from '../refusal.js';
 import { dbPathOf, type PlacementHost } from './placement.js';
-import type { ProcessDefinition } from './process-goal.js';
+import { isLoopback, type ProcessDefinition } from './process-goal.js';
 
 /** Arguments that Atrest gives itself: a second value would contradict the goal or hide the process from its agent. */
 const OWN_ARGUMENTS = [
@@ -76,6 +76,26 @@ function checkShape(clusterType: ClusterType, processes: readonly ProcessDefinit
   if (shared != null) throw invalid(`The replica set ${shared} cannot be both shard and config servers.`, shared);
 }
 
+const MAX_VOTERS = 7;
+
+/** What replSetInitiate would refuse again and again, long after the request was accepted. Adopted sets exist, so they fit. */
+function checkSets(processes: readonly ProcessDefinition[]): void {
+  for (const set of new Set(processes.map((process) => process.replicaSet))) {
+    const members = processes.filter((process) => process.replicaSet === set);
+    if (set === null || members.some((member) => member.adopted)) continue;
+    if (members.some((member) => member.votes === 0 && member.priority > 0)) {
+      throw invalid(`A member of the replica set ${set} without a vote must have priority 0.`, set);
+    }
+    const voters = members.filter((member) => member.votes > 0).length;
+    if (voters > MAX_VOTERS) throw invalid(`The replica set ${set} has more than ${MAX_VOTERS} voting members.`, set);
+    if (!members.some((member) => member.priority > 0)) throw invalid(`No member of the replica set ${set} could become primary.`, set);
+    const onLoopback = members.filter((member) => isLoopback(member.hostname)).length;
+    if (onLoopback > 0 && onLoopback < members.length) {
+      throw invalid(`The replica set ${set} has members with loopback names and others: they could not reach each other.`, set);
+    }
+  }
+}
+
 function checkUnique(values: readonly (string | null)[], what: string): void {
   const seen = new Set<string>();
   for (const value of values) {
@@ -136,7 +156,7 @@ export function namedProcesses(
       kind: process.kind,
       replicaSet,
       memberId,
-      priority: arbiterOnly ? 0 : (process.priority ?? 1),
+      priority: arbiterOnly ? 0 : (process.priority ?? (process.votes === 0 ? 0 : 1)),
       votes: process.votes ?? 1,
       arbiterOnly,
       port: process.port,
@@ -155,5 +175,6 @@ export function namedProcesses(
   );
   checkPathsApart(processes, hosts);
   checkShape(cluster.clusterType, processes);
+  checkSets(processes);
   return processes;
 }

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import { newObjectId, type ClusterType } from '@atrest/contracts';
-import type { ProcessDefinition } from './process-goal.js';
+import { isLoopback, type ProcessDefinition } from './process-goal.js';
 
 /** A host as placement sees it. */
 export interface PlacementHost {
@@ -161,6 +161,19 @@ export function dbPathOf(dataFolder: string, clusterId: string, processId: strin
  * @throws {NoRoomError} when a process finds no place; nothing is placed then.
  */
 export function place(request: PlacementRequest, hosts: readonly PlacementHost[]): readonly ProcessDefinition[] {
+  // The processes of one cluster all reach each other, or none of them leaves the machine.
+  const local = hosts.filter((host) => isLoopback(host.hostname));
+  if (local.length === 0 || local.length === hosts.length) return placeOn(request, hosts);
+  const others = hosts.filter((host) => !isLoopback(host.hostname));
+  try {
+    return placeOn(request, others);
+  } catch (error) {
+    if (!(error instanceof NoRoomError)) throw error;
+    return placeOn(request, local);
+  }
+}
+
+function placeOn(request: PlacementRequest, hosts: readonly PlacementHost[]): readonly ProcessDefinition[] {
   const placement = new Placement(request.clusterId, hosts);
   if (request.clusterType === 'REPLICASET') {
     placement.set(request.clusterName, 'mongod', request.shards[0] ?? []);

@@ -34,6 +34,14 @@ describe('placement', () => {
     );
   });
 
+  it('never mixes hosts with loopback names and others in one cluster', () => {
+    const local = host({ hostname: '127.0.0.1', allowsColocation: true });
+    const onOthers = place(request('SHARDED', [3]), [local, host(), host(), host()]);
+    expect(onOthers.filter((process) => process.hostId === local.id)).toEqual([]);
+    const onLocal = place(request('REPLICASET', [3]), [local, host()]);
+    expect(new Set(onLocal.map((process) => process.hostId))).toEqual(new Set([local.id]));
+  });
+
   it('puts members together only on a host that allows it', () => {
     expect(() => place(request('REPLICASET', [3]), [host(), host()])).toThrow(NoRoomError);
     const placed = place(request('REPLICASET', [3]), [host({ allowsColocation: true })]);

@@ -51,8 +51,11 @@ export function setsOf(processes: readonly ProcessDefinition[], kind: ProcessKin
 
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '::1']);
 
+/** A name under which only the machine itself reaches the process: mongod refuses a set that has such names and others. */
+export const isLoopback = (hostname: string): boolean => LOOPBACK.has(hostname);
+
 /** Loopback always, so that the agent reaches its processes; the host's own name where others must reach them. */
-const bindIpOf = (hostname: string): string => (LOOPBACK.has(hostname) ? '127.0.0.1' : `127.0.0.1,${hostname}`);
+const bindIpOf = (hostname: string): string => (isLoopback(hostname) ? '127.0.0.1' : `127.0.0.1,${hostname}`);
 
 function replicaSetOf(
   cluster: ClusterDefinition,
