@@ -90,6 +90,28 @@ describe('a key that is gone', () => {
     expect(history.map((row) => row.to_state)).toEqual(['CREATING', 'IDLE', 'DISABLING', 'DISABLED']);
   });
 
+  it('stops the other clusters when one of them cannot be judged, and that one as soon as it can', async () => {
+    const { projectId, key } = await running('sound');
+    const body = replicaSet('broken', { encryptionAtRestProvider: 'AWS' });
+    expect((await fleet.call('POST', `/groups/${projectId}/clusters`, { body })).status).toBe(201);
+    await fleet.settle(projectId, 'broken', 'IDLE', agents);
+    const settings = (change: string) =>
+      fleet.database.query(`UPDATE cluster SET settings = settings ${change} WHERE name = 'broken' RETURNING id`);
+    const states = async () =>
+      Object.fromEntries(
+        (
+          await fleet.database.query<{ name: string; state: string }>(`SELECT name, state FROM cluster WHERE name IN ('sound', 'broken')`)
+        ).map((row) => [row.name, row.state]),
+      );
+    await settings(`- 'clusterType'`);
+    await key.invalidated();
+    expect(await states()).toEqual({ sound: 'DISABLING', broken: 'IDLE' });
+    expect(await fleet.fleet.messaging.deadLetters.list()).toEqual([]);
+    await settings(`|| '{"clusterType": "REPLICASET"}'`);
+    fleet.clock.advance(30_000);
+    await waitFor(async () => (await states())['broken'] === 'DISABLING', { describe: () => 'the mended cluster to be disabled' });
+  });
+
   it('stops nothing in mode observe', async () => {
     const { projectId, key } = await running('observed');
     await key.invalidated({ mode: 'observe' });

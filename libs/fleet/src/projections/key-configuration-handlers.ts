@@ -11,7 +11,7 @@ import {
   type KeyConfigurationState,
 } from '@atrest/contracts';
 import { defineHandler, type EventHandler } from '@atrest/platform-messaging';
-import { signalAfterCommit, type Transaction } from '@atrest/platform-persistence';
+import { rows, signalAfterCommit, type Transaction } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
 import { clustersUsing, type ClusterLifecycle } from '../clusters/cluster-lifecycle.js';
 import { makeDue } from '../clusters/clusters.repository.js';
@@ -37,6 +37,22 @@ export const keyConfigurationEvents: readonly EventDefinition<KeyConfigurationSt
 ];
 
 /**
+ * False when it failed, without a trace of it in the transaction. One cluster that cannot be judged must not keep the others running on a key that is gone:
+ * it is left to the reconciler, which tries it by itself and says why it fails. A lost connection fails here, too, and with it the whole attempt.
+ */
+async function taken(tx: Transaction, work: () => Promise<unknown>): Promise<boolean> {
+  await rows(tx, 'SAVEPOINT one_cluster');
+  try {
+    await work();
+    await rows(tx, 'RELEASE SAVEPOINT one_cluster');
+    return true;
+  } catch {
+    await rows(tx, 'ROLLBACK TO SAVEPOINT one_cluster');
+    return false;
+  }
+}
+
+/**
  * Handlers for everything that is said about key configurations. They all do the same, because each event carries the whole state: remember it, and take
  * every cluster that uses the provider where that state leads. Remembering an old event again changes nothing; looking at a cluster again neither.
  */
@@ -44,9 +60,12 @@ export function keyConfigurationHandlers(parts: { readonly lifecycle: ClusterLif
   const handle = async (event: EventEnvelope<KeyConfigurationState>, tx: Transaction): Promise<void> => {
     await rememberKeyConfiguration(tx, event.data);
     const clusters = await clustersUsing(tx, event.data.projectId, event.data.provider);
-    for (const id of clusters.slice(0, AT_ONCE)) await parts.lifecycle.advance(tx, id);
-    if (clusters.length <= AT_ONCE) return;
-    await makeDue(tx, clusters.slice(AT_ONCE), parts.clock.now());
+    const left = clusters.slice(AT_ONCE);
+    for (const id of clusters.slice(0, AT_ONCE)) {
+      if (!(await taken(tx, () => parts.lifecycle.advance(tx, id)))) left.push(id);
+    }
+    if (left.length === 0) return;
+    await makeDue(tx, left, parts.clock.now());
     signalAfterCommit(tx, RECONCILE_CHANNEL);
   };
   return keyConfigurationEvents.map((definition) => defineHandler(definition, 'enforce-key-validity', handle));
