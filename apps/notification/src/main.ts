@@ -14,6 +14,7 @@ await hostService({
       from: configuration.ATREST_MAIL_FROM,
       issuer: configuration.ATREST_PUBLIC_URL,
       publicUrl: configuration.ATREST_PUBLIC_URL,
+      delivery: { baseMs: configuration.ATREST_MAIL_RETRY },
       ...(configuration.ATREST_OPERATOR_ADDRESS !== undefined && { operatorAddress: configuration.ATREST_OPERATOR_ADDRESS }),
     };
   },

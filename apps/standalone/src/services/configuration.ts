@@ -1,0 +1,60 @@
+import { compileConfig, optional, text, type Compiled } from '@atrest/platform-config';
+import { standaloneFields } from '../configuration.js';
+
+const {
+  ATREST_HTTP_PORT,
+  ATREST_LOG_LEVEL,
+  ATREST_CHECK_INTERVAL,
+  ATREST_CHECK_CONFIRMATIONS,
+  ATREST_CHECK_CONFIRMATION_WINDOW,
+  ATREST_UNREACHABLE_GRACE,
+  ATREST_MAIL_RETRY,
+  ATREST_MAIL_FROM,
+  ATREST_OPERATOR_ADDRESS,
+  ATREST_AGENT_PORTS,
+  ATREST_MONGOD_DOWNLOAD,
+  ATREST_STOP_KILL_AFTER,
+  ATREST_ON_EXIT,
+} = standaloneFields;
+
+/** What `npm run services` reads. What belongs to one service is handed on to it. */
+export const servicesFields = {
+  ATREST_DATA_DIR: text({
+    default: '.atrest/services',
+    description: "Folder that keeps everything: PostgreSQL, Kafka, each service's secrets, logs, data paths of the agent",
+  }),
+  KAFKA_BROKERS: optional(
+    text({ description: 'Apache Kafka to use, `host:port,…`; when not set one is fetched and started (needs Java 17 and Maven)' }),
+  ),
+  ATREST_HTTP_PORT,
+  ATREST_LOG_LEVEL,
+  ATREST_CHECK_INTERVAL,
+  ATREST_CHECK_CONFIRMATIONS,
+  ATREST_CHECK_CONFIRMATION_WINDOW,
+  ATREST_UNREACHABLE_GRACE,
+  ATREST_MAIL_RETRY,
+  ATREST_MAIL_FROM,
+  ATREST_OPERATOR_ADDRESS,
+  ATREST_AGENT_PORTS,
+  ATREST_MONGOD_DOWNLOAD,
+  ATREST_STOP_KILL_AFTER,
+  ATREST_ON_EXIT,
+} as const;
+
+export type ServicesConfiguration = Compiled<typeof servicesFields>;
+
+/** @throws ConfigError naming every variable that is wrong and its rule, never a value. */
+export function readServicesConfiguration(environment: NodeJS.ProcessEnv): ServicesConfiguration {
+  return compileConfig(servicesFields, environment);
+}
+
+/** Variables of services that are handed on as they are written. */
+export const HANDED_ON = [
+  'ATREST_LOG_LEVEL',
+  'ATREST_CHECK_INTERVAL',
+  'ATREST_CHECK_CONFIRMATIONS',
+  'ATREST_CHECK_CONFIRMATION_WINDOW',
+  'ATREST_UNREACHABLE_GRACE',
+  'ATREST_MAIL_RETRY',
+  'ATREST_OPERATOR_ADDRESS',
+] as const;
