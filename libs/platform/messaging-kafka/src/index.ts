@@ -1,2 +1,3 @@
 export { KafkaTransport, type KafkaTransportOptions } from './kafka-transport.js';
+export { toKafkaMessage } from './cloud-events.js';
 export { TopicMismatchError } from './topics.js';

@@ -3,6 +3,7 @@ import type { Logger } from '@atrest/platform-logging';
 import type { EventTransport, OutgoingEvent, ReceivedEvent, Subscription } from '@atrest/platform-messaging';
 import kafkajs, { type Kafka, type Consumer, type EachBatchPayload, type KafkaConfig, type LogEntry, type Producer } from 'kafkajs';
 import { fromKafkaMessage, toKafkaMessage } from './cloud-events.js';
+import { StoredOffsets } from './stored-offsets.js';
 import { ensureTopics } from './topics.js';
 
 export interface KafkaTransportOptions {
@@ -23,6 +24,8 @@ export interface KafkaTransportOptions {
 const SESSION_TIMEOUT_MS = 30_000;
 /** A third of the session, as Kafka advises, so that two lost heartbeats do not end it. */
 const HEARTBEAT_MS = 3_000;
+/** Batches of so many partitions go to the inbox at the same time, which stores them together. More than a service has topics times partitions. */
+const PARTITIONS_AT_ONCE = 64;
 
 /**
  * kafkajs reports every refusal of the protocol as an error of the connection, also those that are part of its normal course (a group that
@@ -97,15 +100,26 @@ export class KafkaTransport implements EventTransport {
     this.consumers.add(consumer);
     await consumer.connect();
     await consumer.subscribe({ topics: [...subscription.topics], fromBeginning: true });
+    const offsets = new StoredOffsets({
+      commit: (stored) => consumer.commitOffsets(stored),
+      onError: (error) => this.options.logger.debug({ err: error }, 'offsets were not committed yet'),
+    });
+    consumer.on(consumer.events.GROUP_JOIN, () => offsets.forget());
+    let closing = false;
     await consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
-      partitionsConsumedConcurrently: 4,
-      eachBatch: (payload) => this.storeBatch(payload, subscription, consumer),
+      partitionsConsumedConcurrently: PARTITIONS_AT_ONCE,
+      eachBatch: async (payload) => {
+        if (!closing) await this.storeBatch(payload, subscription, offsets);
+      },
     });
     return {
       close: async () => {
+        closing = true;
         this.consumers.delete(consumer);
+        // Without them a part is delivered once more; that is no reason not to end.
+        await offsets.close().catch((error: unknown) => this.options.logger.debug({ err: error }, 'offsets were not committed'));
         await consumer.disconnect();
       },
     };
@@ -132,7 +146,7 @@ export class KafkaTransport implements EventTransport {
     await (await producer)?.disconnect();
   }
 
-  private async storeBatch(payload: EachBatchPayload, subscription: Subscription, consumer: Consumer): Promise<void> {
+  private async storeBatch(payload: EachBatchPayload, subscription: Subscription, offsets: StoredOffsets): Promise<void> {
     const { batch } = payload;
     if (!payload.isRunning() || payload.isStale()) return;
     const received: ReceivedEvent[] = batch.messages.map((message) => ({
@@ -144,7 +158,7 @@ export class KafkaTransport implements EventTransport {
     const last = batch.messages.at(-1);
     if (last === undefined) return;
     payload.resolveOffset(last.offset);
-    await consumer.commitOffsets([{ topic: batch.topic, partition: batch.partition, offset: (BigInt(last.offset) + 1n).toString() }]);
+    offsets.stored({ topic: batch.topic, partition: batch.partition, offset: (BigInt(last.offset) + 1n).toString() });
     await payload.heartbeat();
   }
 

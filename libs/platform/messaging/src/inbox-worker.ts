@@ -6,6 +6,9 @@ import type { ClaimedEvent, Inbox } from './inbox.js';
 /** Events handled in one run before the other lanes get their turn. */
 const RUN_LENGTH = 100;
 
+/** So many fast events are not spread over several transactions: that would cost more than it saves. */
+const TOGETHER_MIN = 8;
+
 export interface InboxWorkerOptions {
   readonly service: string;
   readonly inbox: Inbox;
@@ -55,6 +58,21 @@ export class InboxWorker {
   wake(lanes: readonly string[]): void {
     for (const lane of lanes) if (this.#busy.has(lane)) this.#renewed.add(lane);
     this.#loop.wake();
+  }
+
+  /** How many events more may be handed to {@link offer}. */
+  get room(): number {
+    const { concurrency, attempts } = this.#o;
+    return this.#stopping ? 0 : Math.max(0, concurrency * attempts.claimsPerRun - this.#queue.length);
+  }
+
+  /** Takes events that were claimed when they were stored. */
+  async offer(events: readonly ClaimedEvent[]): Promise<void> {
+    if (this.#stopping) return this.#release(events);
+    for (const event of events) this.#taken.add(event.position);
+    this.#queue.push(...events);
+    this.#pump();
+    return undefined;
   }
 
   /** Lets the attempts under way end and gives back what was only claimed. */
@@ -120,7 +138,7 @@ export class InboxWorker {
     const [first] = this.#queue;
     if (first === undefined || (first.suspect && this.#runs.size > 0)) return [];
     const share = Math.ceil(this.#queue.length / (this.#o.concurrency - this.#runs.size));
-    const size = isFresh(first) ? Math.min(this.#o.attempts.together, share) : 1;
+    const size = isFresh(first) ? Math.min(this.#o.attempts.together, Math.max(share, TOGETHER_MIN)) : 1;
     let count = 1;
     while (count < size && isFresh(this.#queue[count])) count += 1;
     return this.#queue.splice(0, count);

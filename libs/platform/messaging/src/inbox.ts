@@ -43,6 +43,23 @@ export interface Parking {
 /** What is stored is a fact only if the row says so: `elsewhere` means that another replica was faster. */
 export type Outcome = 'done' | 'elsewhere';
 
+/** What became of a batch that arrived. */
+export interface Stored {
+  /** New events that this replica may handle at once. */
+  readonly claimed: readonly ClaimedEvent[];
+  /** Lanes that have something new which nobody claimed yet. */
+  readonly lanes: readonly string[];
+  /** How many were no events. */
+  readonly parked: number;
+}
+
+interface ReadableEvent {
+  readonly event: ReceivedEvent;
+  readonly envelope: EventEnvelope;
+}
+
+type StoredRow = Pick<ClaimedEvent, 'position' | 'eventId' | 'topic' | 'lane' | 'started'> & { readonly status: string };
+
 /** The rows of the inbox and what may happen to them. */
 export class Inbox {
   readonly #database: ServiceDatabase;
@@ -55,10 +72,10 @@ export class Inbox {
 
   /**
    * Stores what arrived, in its order; what is known already is left alone. Types to ignore are stored as ended, so that only their ids
-   * are kept; what is no envelope goes to the dead letters. Returns the lanes that have something new, and how many were parked.
+   * are kept; what is no envelope goes to the dead letters. Up to `claims` of the new events are claimed for this replica.
    */
-  async store(batch: readonly ReceivedEvent[], ignores: ReadonlySet<string>): Promise<{ lanes: string[]; parked: number }> {
-    const events: { readonly event: ReceivedEvent; readonly envelope: EventEnvelope }[] = [];
+  async store(batch: readonly ReceivedEvent[], ignores: ReadonlySet<string>, claims: number): Promise<Stored> {
+    const events: ReadableEvent[] = [];
     const unreadable: { readonly event: ReceivedEvent; readonly problems: readonly string[] }[] = [];
     for (const event of batch) {
       const read = readEnvelope(event.envelope);
@@ -72,16 +89,15 @@ export class Inbox {
       events.map(({ envelope }) => envelope.subject),
       events.map(({ event }) => event.origin),
       events.map(({ envelope }) => (ignores.has(envelope.type) ? null : JSON.stringify(envelope))),
+      claims,
+      this.#claimSeconds,
     ];
-    if (unreadable.length === 0) {
-      const stored = await this.#database.query<{ lane: string }>(STORE, parameters);
-      return { lanes: stored.map((row) => row.lane), parked: 0 };
-    }
+    if (unreadable.length === 0) return { ...sortStored(await this.#database.query<StoredRow>(STORE, parameters), events), parked: 0 };
     return this.#database.transaction(async (tx) => {
-      const stored = await rows<{ lane: string }>(tx, STORE, parameters);
+      const stored = events.length === 0 ? [] : await rows<StoredRow>(tx, STORE, parameters);
       let parked = 0;
       for (const { event, problems } of unreadable) parked += await parkUnreadable(tx, event, problems);
-      return { lanes: stored.map((row) => row.lane), parked };
+      return { ...sortStored(stored, events), parked };
     });
   }
 
@@ -140,6 +156,25 @@ export class Inbox {
     const changed = await this.#database.query(statement, parameters);
     return changed.length === 0 ? 'elsewhere' : 'done';
   }
+}
+
+function sortStored(stored: readonly StoredRow[], events: readonly ReadableEvent[]): Pick<Stored, 'claimed' | 'lanes'> {
+  const envelopes = new Map<string, EventEnvelope>();
+  for (const { event, envelope } of events) {
+    // PostgreSQL writes ids in lower case, and of two events with one id it took the first.
+    const key = `${event.topic}/${envelope.id.toLowerCase()}`;
+    if (!envelopes.has(key)) envelopes.set(key, envelope);
+  }
+  const claimed: ClaimedEvent[] = [];
+  const lanes: string[] = [];
+  for (const { status, ...row } of stored) {
+    if (status !== 'pending') continue;
+    const envelope = envelopes.get(`${row.topic}/${row.eventId}`);
+    if (row.started === 1 && envelope !== undefined)
+      claimed.push({ ...row, subject: envelope.subject, envelope, failed: 0, suspect: false });
+    else lanes.push(row.lane);
+  }
+  return { claimed: claimed.sort(byPosition), lanes };
 }
 
 /** Returns 1, or 0 when the same bytes are parked already. */

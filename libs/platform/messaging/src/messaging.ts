@@ -6,6 +6,7 @@ import type { EventTransport, ReceivedEvent } from './event-transport.js';
 import { Housekeeping } from './housekeeping.js';
 import { Inbox } from './inbox.js';
 import { InboxWorker } from './inbox-worker.js';
+import { Intake } from './intake.js';
 import { messagingMetrics, type MessagingMetrics } from './messaging-metrics.js';
 import type { MessagingOptions } from './messaging-options.js';
 import { OutboxRelay } from './outbox-relay.js';
@@ -23,6 +24,7 @@ export class Messaging {
   readonly #logger: Logger;
   readonly #metrics: MessagingMetrics;
   readonly #inbox: Inbox;
+  readonly #intake = new Intake((batch) => this.#store(batch));
   readonly #worker: InboxWorker;
   readonly #relay: OutboxRelay;
   readonly #housekeeping: Housekeeping;
@@ -66,7 +68,11 @@ export class Messaging {
       this.#worker.start();
       const { topics } = this.#wiring;
       if (topics.length > 0) {
-        this.#subscription = await this.#transport.subscribe({ service: this.service, topics, receive: (batch) => this.#receive(batch) });
+        this.#subscription = await this.#transport.subscribe({
+          service: this.service,
+          topics,
+          receive: (batch) => this.#intake.receive(batch),
+        });
       }
       await this.#relay.start();
       this.#housekeeping.start();
@@ -108,13 +114,14 @@ export class Messaging {
     return this.#transport.readiness();
   }
 
-  async #receive(batch: readonly ReceivedEvent[]): Promise<void> {
-    const { lanes, parked } = await this.#inbox.store(batch, this.#wiring.ignores);
+  async #store(batch: readonly ReceivedEvent[]): Promise<void> {
+    const { claimed, lanes, parked } = await this.#inbox.store(batch, this.#wiring.ignores, this.#worker.room);
     this.#metrics.received.inc({ service: this.service }, batch.length);
     if (parked > 0) {
       this.#metrics.parked.inc({ service: this.service, reason: 'INVALID_ENVELOPE' }, parked);
       this.#logger.error({ parked, origins: batch.slice(0, 5).map((event) => event.origin) }, 'messages that are no events were parked');
     }
+    await this.#worker.offer(claimed);
     if (lanes.length > 0) this.#worker.wake(lanes);
   }
 }

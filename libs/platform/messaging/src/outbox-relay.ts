@@ -13,6 +13,12 @@ const BATCH = 500;
 /** How often a standby asks for the lock: the longest time without a relay after the one that had it is gone. */
 const STANDBY_INTERVAL_MS = 1_000;
 
+const NEXT = 'SELECT position, topic, envelope FROM outbox WHERE published_at IS NULL ORDER BY position LIMIT $1';
+
+/** $1 what was sent, $2 how many to read next. One round trip; the reading does not see what the same statement marks. */
+const MARK_AND_NEXT = `WITH marked AS (UPDATE outbox SET published_at = now() WHERE position = ANY($1::bigint[]))
+  SELECT position, topic, envelope FROM outbox WHERE published_at IS NULL AND position <> ALL($1::bigint[]) ORDER BY position LIMIT $2`;
+
 interface OutboxRow {
   readonly position: number;
   readonly topic: string;
@@ -73,22 +79,21 @@ export class OutboxRelay {
     this.#session = undefined;
   }
 
-  async #run(signal: AbortSignal): Promise<void | 'again'> {
-    if (performance.now() < this.#notBefore) return undefined;
+  async #run(signal: AbortSignal): Promise<void> {
+    if (performance.now() < this.#notBefore) return;
     const session = await this.#lead();
-    if (session === undefined || signal.aborted) return undefined;
-    const batch = await session.query<OutboxRow>(
-      'SELECT position, topic, envelope FROM outbox WHERE published_at IS NULL ORDER BY position LIMIT $1',
-      [BATCH],
-    );
-    if (batch.length > 0) {
+    if (session === undefined || signal.aborted) return;
+    let batch = await session.query<OutboxRow>(NEXT, [BATCH]);
+    while (batch.length > 0) {
       await this.#transport.send(batch);
-      await session.query('UPDATE outbox SET published_at = now() WHERE position = ANY($1::bigint[])', [batch.map((row) => row.position)]);
-      this.#metrics.published.inc({ service: this.#service }, batch.length);
+      const positions = batch.map((row) => row.position);
+      batch = await session.query<OutboxRow>(MARK_AND_NEXT, [positions, BATCH]);
+      this.#metrics.published.inc({ service: this.#service }, positions.length);
+      this.#recovered();
+      // Those that were read and not sent stay in the outbox.
+      if (signal.aborted) return;
     }
-    if (this.#failures > 0) this.#logger.info({ failures: this.#failures }, 'the transport takes events again');
-    this.#failures = 0;
-    return batch.length === BATCH ? 'again' : undefined;
+    this.#recovered();
   }
 
   /** The connection with the lock, or undefined while another replica has it. */
@@ -118,6 +123,11 @@ export class OutboxRelay {
     }
     await session.close();
     return undefined;
+  }
+
+  #recovered(): void {
+    if (this.#failures > 0) this.#logger.info({ failures: this.#failures }, 'the transport takes events again');
+    this.#failures = 0;
   }
 
   #onError(error: unknown): void {
