@@ -66,4 +66,10 @@ it('F30 the next phase begins by itself when a silent host has held the first on
   fleet.clock.advance(15_000);
   const stopped = (await waiting)?.goal?.processes.filter((each) => each.desired === 'stopped');
   expect(stopped?.map((each) => each.kind)).toEqual(['mongod']);
+
+  // The clock is set back by a day while the shard is silent, too: nobody waits until that day has passed again.
+  const next = awake.poll({ goalVersion: (await awake.poll({ goalVersion: 0 }))!.goal!.version, waitSeconds: 30 });
+  fleet.clock.advance(-86_400_000);
+  const last = (await next)?.goal?.processes.filter((each) => each.desired === 'stopped');
+  expect(last?.map((each) => each.kind).sort()).toEqual(['config', 'mongod']);
 });

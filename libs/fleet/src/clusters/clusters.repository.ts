@@ -156,12 +156,16 @@ export async function lockCluster(tx: Transaction, id: string): Promise<Cluster 
   return row && clusterOf(row);
 }
 
+/** Nothing is due later than this: what seems to be was written before the clock was set back, and is due. Ten times the longest wait (30 s). */
+const LATEST_DUE_MS = 300_000;
+
 /** The next cluster that is due, locked; one that another replica works on is passed over. */
 export async function lockDueCluster(tx: Transaction, now: Date): Promise<string | undefined> {
   const [row] = await rows<{ id: string }>(
     tx,
-    'SELECT id FROM cluster WHERE reconcile_at <= $1 AND deleted_at IS NULL ORDER BY reconcile_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED',
-    [now],
+    `SELECT id FROM cluster WHERE (reconcile_at <= $1 OR reconcile_at > $2) AND deleted_at IS NULL
+      ORDER BY reconcile_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED`,
+    [now, new Date(now.getTime() + LATEST_DUE_MS)],
   );
   return row?.id;
 }

@@ -65,7 +65,8 @@ export function desiredProcesses(order: ClusterOrder, processes: readonly Proces
 
 function isPhaseOver(process: ProcessView, target: Desired, now: Date): boolean {
   if (process.desired !== target) return false;
-  if (now.getTime() - process.desiredSince.getTime() >= PHASE_LIMIT_MS) return true;
+  // An order from the future was given before the clock was set back. Waiting for its time to come again could keep databases running for days.
+  if (Math.abs(now.getTime() - process.desiredSince.getTime()) >= PHASE_LIMIT_MS) return true;
   if (target === 'running') return isRunning(process, now);
   return isStopped(process) || isRemoved(process);
 }

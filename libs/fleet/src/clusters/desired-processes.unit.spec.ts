@@ -90,6 +90,12 @@ describe('phases', () => {
     expect(ordered(give(disabling, processes, after(PHASE_LIMIT_MS)), 'stopped')).toEqual(['mongos', 'mongod', 'mongod']);
   });
 
+  it('a clock that is set back by days holds no phase up', () => {
+    const processes = give(disabling, sharded(), after(0));
+    expect(ordered(give(disabling, processes, after(-14_999)), 'stopped')).toEqual(['mongos']);
+    expect(ordered(give(disabling, processes, after(-86_400_000)), 'stopped')).toEqual(['mongos', 'mongod', 'mongod']);
+  });
+
   it('believes no report that does not answer the present goal', () => {
     const before = processView('mongod', { observation: observation('x', { status: 'stopped' }) });
     const [process] = give(disabling, [before], after(0)) as [ClusterProcess];
