@@ -45,10 +45,25 @@ describe('enrolment', () => {
 
   it('knows a host again that lost its credential, and refuses the old one', async () => {
     const first = await fleet.agent({ hostname: 'again.example', capacity: 0 });
+    fleet.clock.advance(30_001);
     const second = await fleet.agent({ hostname: 'again.example', capacity: 0 });
     expect(second.hostId).toBe(first.hostId);
     expect((await first.request('GET', '/poll')).status).toBe(401);
     expect((await second.request('GET', '/poll')).status).toBe(200);
+  });
+
+  it('gives a host that is heard of to no second machine of the same name', async () => {
+    const first = await fleet.agent({ hostname: 'clone.example', capacity: 0 });
+    const token = await fleet.fleet.createEnrolmentToken();
+    const clone = () => FakeAgent.enrol(fleet.url, fleet.clock, token, { hostname: 'clone.example', capacity: 0 });
+    await expect(clone()).rejects.toThrow(/heard of/);
+    fleet.clock.advance(20_000);
+    await first.poll();
+    fleet.clock.advance(20_000);
+    await expect(clone()).rejects.toThrow(/heard of/);
+    expect((await first.request('GET', '/poll')).status).toBe(200);
+    fleet.clock.advance(30_001);
+    expect((await clone()).hostId).toBe(first.hostId);
   });
 
   it('is made through the API by the owner of the organisation only; a host leaves when it has no processes', async () => {

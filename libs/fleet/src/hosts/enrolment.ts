@@ -5,6 +5,7 @@ import type { AgentAuthenticator } from '@atrest/platform-auth';
 import type { Clock } from '@atrest/platform-time';
 import { Refusal } from '../refusal.js';
 import { hashOf, newSecret } from './credentials.js';
+import { HOST_SILENT_AFTER_MS, isSilent } from './host-liveness.js';
 
 /** Long enough to install an agent by hand, short enough that a token left in a shell history is worth nothing the next day. */
 export const ENROLMENT_TOKEN_MS = 60 * 60_000;
@@ -25,8 +26,10 @@ export class Enrolment implements AgentAuthenticator {
 
   /**
    * Trades a token for a host and its credential. A host that was enrolled before (same name and data folder in the organisation) keeps its id and
-   * its processes and gets a new credential: an agent that lost its state folder comes back as the host it was.
-   * @throws {Refusal} USER_UNAUTHORIZED for a token that is unknown, used or expired: which of these is not told
+   * its processes and gets a new credential: an agent that lost its state folder comes back as the host it was. Not while that host's agent is heard of:
+   * a second machine of the same name would take the first one's goal, and nobody could stop the first one's databases any more.
+   * @throws {Refusal} USER_UNAUTHORIZED for a token that is unknown, used or expired: which of these is not told; INVALID_ATTRIBUTE for a host that is
+   *   heard of. The token is not used up then
    */
   async enrol(request: EnrolmentRequest): Promise<EnrolmentResponse> {
     const { database, clock, logger } = this.parts;
@@ -39,7 +42,9 @@ export class Enrolment implements AgentAuthenticator {
         [hashOf(request.token), now],
       );
       if (token === undefined) throw new Refusal('USER_UNAUTHORIZED', 'The enrolment token is not valid, was used or has expired.');
-      const id = (await this.findKnown(tx, token.org_id, request)) ?? newObjectId(now);
+      const known = await this.findKnown(tx, token.org_id, request);
+      if (known !== undefined && !isSilent(known.last_heard_at, now)) throw stillHeard(request);
+      const id = known?.id ?? newObjectId(now);
       await this.store(tx, { id, orgId: token.org_id, hash, request, now });
       await rows(tx, 'UPDATE enrolment_token SET host_id = $2 WHERE hash = $1', [hashOf(request.token), id]);
       return id;
@@ -56,13 +61,17 @@ export class Enrolment implements AgentAuthenticator {
     return host === undefined ? null : { hostId: host.id };
   }
 
-  private async findKnown(tx: Transaction, orgId: string, request: EnrolmentRequest): Promise<string | undefined> {
-    const [known] = await rows<{ id: string }>(
+  private async findKnown(
+    tx: Transaction,
+    orgId: string,
+    request: EnrolmentRequest,
+  ): Promise<{ readonly id: string; readonly last_heard_at: Date | null } | undefined> {
+    const [known] = await rows<{ id: string; last_heard_at: Date | null }>(
       tx,
-      'SELECT id FROM host WHERE org_id = $1 AND hostname = $2 AND data_folder = $3 AND deleted_at IS NULL FOR NO KEY UPDATE',
+      'SELECT id, last_heard_at FROM host WHERE org_id = $1 AND hostname = $2 AND data_folder = $3 AND deleted_at IS NULL FOR NO KEY UPDATE',
       [orgId, request.hostname, request.dataFolder],
     );
-    return known?.id;
+    return known;
   }
 
   private async store(
@@ -95,3 +104,11 @@ export class Enrolment implements AgentAuthenticator {
     );
   }
 }
+
+const stillHeard = ({ hostname, dataFolder }: EnrolmentRequest): Refusal =>
+  new Refusal(
+    'INVALID_ATTRIBUTE',
+    `The host ${hostname} with the data folder ${dataFolder} is enrolled, and its agent was heard of within the last ${HOST_SILENT_AFTER_MS / 1000} seconds. ` +
+      'Two machines need two host names; an agent that lost its state folder is enrolled again when it has been silent for that long.',
+    ['hostname'],
+  );
