@@ -84,6 +84,9 @@ function toConfiguration(row: Row): KeyConfiguration {
   };
 }
 
+/** Leases of other replicas end about as late as our own. */
+const longestLease = (now: Date, lease: Pick<Lease, 'until'>): Date => new Date(2 * lease.until.getTime() - now.getTime());
+
 const json = (value: unknown): string => JSON.stringify(value);
 
 /** The values of a check's result, in the order in which `applyCheck` numbers them from $4. */
@@ -187,17 +190,21 @@ export class KeyConfigurationRepository {
     return left.length === 0 ? 'removed' : 'changed-meanwhile';
   }
 
-  /** Claims configurations that are due and that nobody checks, the longest overdue first. */
-  async claimDue(limit: number, now: Date, lease: Omit<Lease, 'token'>): Promise<Claimed[]> {
+  /**
+   * Claims configurations that are due and that nobody checks, the longest overdue first. A check that is planned for after `latest`, and a lease that
+   * would end long after the one that is asked for, are of another time: the clock was set back, or the interval was shortened.
+   */
+  async claimDue(limit: number, now: Date, latest: Date, lease: Omit<Lease, 'token'>): Promise<Claimed[]> {
     return this.database.transaction(async (tx) => {
       const token = randomUUID();
       const claimed = await rows<Row>(
         tx,
         `UPDATE key_configuration SET lease_token = $3, lease_owner = $4, lease_until = $5
-         WHERE id IN (SELECT id FROM key_configuration WHERE next_check_at <= $1 AND (lease_until IS NULL OR lease_until <= $1)
+         WHERE id IN (SELECT id FROM key_configuration WHERE (next_check_at <= $1 OR next_check_at > $6)
+                        AND (lease_until IS NULL OR lease_until <= $1 OR lease_until > $7)
                       ORDER BY next_check_at LIMIT $2 FOR UPDATE SKIP LOCKED)
          RETURNING ${COLUMNS}`,
-        [now, limit, token, lease.owner, lease.until],
+        [now, limit, token, lease.owner, lease.until, latest, longestLease(now, lease)],
       );
       return claimed.map((row) => ({ configuration: toConfiguration(row), lease: { ...lease, token } }));
     });
@@ -210,8 +217,8 @@ export class KeyConfigurationRepository {
       const claimed = await rows<Row>(
         tx,
         `UPDATE key_configuration SET lease_token = $3, lease_owner = $4, lease_until = $5
-         WHERE id = $1 AND (lease_until IS NULL OR lease_until <= $2) RETURNING ${COLUMNS}`,
-        [id, now, token, lease.owner, lease.until],
+         WHERE id = $1 AND (lease_until IS NULL OR lease_until <= $2 OR lease_until > $6) RETURNING ${COLUMNS}`,
+        [id, now, token, lease.owner, lease.until, longestLease(now, lease)],
       );
       if (claimed[0]) return { kind: 'claimed', claimed: { configuration: toConfiguration(claimed[0]), lease: { ...lease, token } } };
       return { kind: (await this.whyNotWritten(tx, id)) === 'removed' ? 'removed' : 'being-checked' };

@@ -47,6 +47,7 @@ describe('the validity monitor', () => {
   afterEach(() => stage.close());
 
   const lease = (owner: string) => ({ owner, until: new Date(stage.clock.now().getTime() + MINUTE) });
+  const never = new Date('2100-01-01T00:00:00Z');
   const idOf = async ({ projectId }: ConfiguredProject): Promise<string> => (await statusOf(service, projectId)).id;
 
   it('checks each configuration at its due time and not before', async () => {
@@ -80,7 +81,7 @@ describe('the validity monitor', () => {
   it('what a killed replica had claimed is checked by another one after the lease', async () => {
     await newConfiguredProject(stage, service);
     stage.clock.advance(MINUTE);
-    const killed = await repository.claimDue(10, stage.clock.now(), lease('killed'));
+    const killed = await repository.claimDue(10, stage.clock.now(), never, lease('killed'));
     expect(killed).toHaveLength(1);
     expect(await service.monitor.runDue()).toBe(0);
     stage.clock.advance(MINUTE - 1);
@@ -89,10 +90,25 @@ describe('the validity monitor', () => {
     expect(await service.monitor.runDue()).toBe(1);
   });
 
+  it('a clock that is set back by a day delays no check, neither of a suspect key nor of one that a killed replica had claimed', async () => {
+    const DAY = 1_440 * MINUTE;
+    const project = await newConfiguredProject(stage, service);
+    stage.kms.disableAccessKey(project.credentials.accessKeyId);
+    await stage.tick(service);
+    stage.clock.advance(-DAY);
+    expect(await service.monitor.runDue()).toBe(1);
+    expect((await statusOf(service, project.projectId)).state).toBe('SUSPECT');
+    stage.clock.advance(MINUTE);
+    expect(await repository.claimDue(10, stage.clock.now(), never, lease('killed'))).toHaveLength(1);
+    stage.clock.advance(-DAY);
+    for (let check = 0; check < 3; check += 1) await stage.tick(service);
+    expect((await statusOf(service, project.projectId)).state).toBe('INVALID');
+  });
+
   it('a replica that was only thought dead cannot write its late result', async () => {
     const project = await newConfiguredProject(stage, service);
     stage.clock.advance(MINUTE);
-    const [slow] = await repository.claimDue(1, stage.clock.now(), lease('slow'));
+    const [slow] = await repository.claimDue(1, stage.clock.now(), never, lease('slow'));
     stage.clock.advance(MINUTE);
     expect(await service.monitor.runDue()).toBe(1);
     const late = await stage.database.transaction((tx) => repository.applyCheck(tx, slow!.configuration, slow!.configuration, slow!.lease));

@@ -11,7 +11,7 @@ import type { ApplyOutcome, Claimed, KeyConfigurationRepository } from './key-co
 import type { MonitorMetrics } from './monitor-metrics.js';
 import type { ValidityPolicy } from './policy-settings.js';
 import { ProviderCache } from './provider-cache.js';
-import { decide, needsFreshClient } from './validity-policy.js';
+import { decide, longestWaitMs, needsFreshClient } from './validity-policy.js';
 
 export interface ValidityMonitorOptions extends Pick<KeyCheckOptions, 'observer' | 'retries' | 'timeLimitMs' | 'callLimitMs'> {
   readonly database: ServiceDatabase;
@@ -141,7 +141,9 @@ export class ValidityMonitor {
   private async claimAndBegin(): Promise<number> {
     const free = this.options.concurrency - this.inFlight.size;
     if (free <= 0 || this.stopping.signal.aborted) return 0;
-    const claimed = await this.options.repository.claimDue(free, this.options.clock.now(), this.newLease());
+    const now = this.options.clock.now();
+    const latest = new Date(now.getTime() + longestWaitMs(this.options.policy));
+    const claimed = await this.options.repository.claimDue(free, now, latest, this.newLease());
     for (const claim of claimed) this.begin(claim);
     return claimed.length;
   }

@@ -95,6 +95,9 @@ export function provenValidity(evidence: Evidence, now: Date): Validity {
 /** Time between a definitive verdict and the check that may confirm it, in milliseconds. */
 export const confirmationSpacingMs = (policy: ValidityPolicy): number => Math.ceil(policy.confirmationWindowMs / policy.confirmations);
 
+/** No check is ever planned further ahead, in milliseconds. What is was planned before the clock was set back, or under a longer interval, and is due. */
+export const longestWaitMs = (policy: ValidityPolicy): number => 2 * Math.max(policy.intervalMs, policy.confirmationWindowMs);
+
 /** Whether a check in this state must use a new client. */
 export const needsFreshClient = (validity: Validity): boolean => validity.state !== 'VALID';
 
@@ -121,11 +124,16 @@ function transitionEvents(from: ValidityState, to: ValidityState): ValidityEvent
   return [];
 }
 
-/** Drops definitive verdicts that nothing confirmed for too long. What led to INVALID is kept: it is the reason, not a count. */
+/**
+ * Drops definitive verdicts that nothing confirmed for too long, and those from the future: the clock was set back since, nobody knows how long ago they
+ * were, and waiting for their time would leave a revoked key in use. What led to INVALID is kept: it is the reason, not a count.
+ */
 function expireEvidence(validity: Validity, now: Date, policy: ValidityPolicy): Validity {
   if (validity.state !== 'SUSPECT') return validity;
   const oldest = now.getTime() - policy.evidenceExpiryMs;
-  const evidence = validity.evidence.filter((entry) => Date.parse(entry.at) >= oldest);
+  // Replicas' clocks differ by seconds; more than the window is a jump.
+  const latest = now.getTime() + policy.confirmationWindowMs;
+  const evidence = validity.evidence.filter((entry) => Date.parse(entry.at) >= oldest && Date.parse(entry.at) <= latest);
   if (evidence.length > 0) return { ...validity, evidence };
   return { ...validity, evidence, state: 'VALID', since: now };
 }

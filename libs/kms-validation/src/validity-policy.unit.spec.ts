@@ -234,6 +234,18 @@ describe('the validity policy', () => {
     expect(unanswered).toMatchObject({ validity: { state: 'VALID', evidence: [] }, freshClient: false });
   });
 
+  it('evidence from the future counts no more: the clock was set back', () => {
+    const first = check(proven(), 'definitive', at(0));
+    const second = check(first.validity, 'definitive', at(spacing));
+    const earlier = at(spacing - 86_400_000);
+    const back = check(second.validity, 'definitive', earlier);
+    expect(back.validity).toMatchObject({ state: 'SUSPECT', evidence: [{ at: earlier.toISOString() }] });
+    expect(back.nextCheckAt).toEqual(new Date(earlier.getTime() + spacing));
+    // A replica whose clock is behind by seconds loses nothing.
+    const behind = check(second.validity, 'transient', at(spacing - 2_000));
+    expect(behind.validity.evidence).toHaveLength(2);
+  });
+
   it('keeps the reason of INVALID however long it lasts', () => {
     const invalid = run(['definitive', 'definitive', 'definitive']).last.validity;
     const later = check(invalid, 'definitive', at(40 * 86_400_000));
