@@ -1,6 +1,6 @@
 export { ClientIdSchema, newObjectId, ObjectIdSchema, TimestampSchema, type ObjectId } from './ids.js';
 export * from './vocabulary.js';
-export { topics, type Topic } from './topics.js';
+export { deadLetterTopicOf, topics, type Topic } from './topics.js';
 export { defineEvent, EventEnvelopeSchema, type DataOf, type EventDefinition, type EventEnvelope } from './event.js';
 export { commandDefinitions, defineCommand, type CommandDefinition } from './commands/index.js';
 export * from './commands/restore-command.js';

@@ -32,3 +32,12 @@ export const topics = {
   },
   restoreJobs: compacted('atrest.restore-jobs', 'What became of restore commands'),
 } as const satisfies Record<string, Topic>;
+
+/** Where what a service parked of a topic goes as well, as it arrived, with `x-atrest-dlq-*` headers that say why. For watching; replay is from the service's own dead letters. */
+export const deadLetterTopicOf = (topic: Topic): Topic => ({
+  name: `${topic.name}.dlq`,
+  partitions: 3,
+  compacted: false,
+  retentionDays: 14,
+  description: `What could not be handled of ${topic.name}`,
+});

@@ -33,7 +33,7 @@ async function produce() {
   serve({
     atRate: ({ rate, seconds }) => atRate({ rate, seconds, emit: (index) => send(index) }),
     flood: ({ batch }) => {
-      running = flood({ concurrency: batch === 1 ? 16 : 2, emit: (index) => send(index, batch) });
+      running = flood({ concurrency: batch === 1 ? 16 : 4, emit: (index) => send(index, batch) });
     },
     stop: () => running.stop(),
     end: () => producer.disconnect(),
@@ -47,7 +47,7 @@ async function consume() {
   const joined = new Promise((resolve) => consumer.on(consumer.events.GROUP_JOIN, resolve));
   await consumer.run({
     autoCommit: false,
-    partitionsConsumedConcurrently: 4,
+    partitionsConsumedConcurrently: 12,
     eachBatchAutoResolve: false,
     eachBatch: async ({ batch, resolveOffset, heartbeat }) => {
       const sent = batch.messages.map((each) => JSON.parse(each.value.toString()).sentAt);
@@ -56,7 +56,7 @@ async function consume() {
       await consumer.commitOffsets([{ topic, partition: batch.partition, offset: String(BigInt(offset) + 1n) }]);
       const now = clock();
       received += sent.length;
-      if (latencies !== undefined) for (const each of sent) latencies.push(now - each);
+      for (const each of sent) latencies.push(now - each);
       await heartbeat();
     },
   });

@@ -17,6 +17,10 @@ export class PatientTransport implements EventTransport {
     private readonly logger: Logger,
   ) {}
 
+  get deadLetterTopics(): boolean {
+    return this.inner.deadLetterTopics ?? false;
+  }
+
   announce(subscriber: { readonly service: string; readonly topics: readonly string[] }): void {
     this.inner.announce(subscriber);
   }

@@ -2,7 +2,7 @@ import type { EventEnvelope } from '@atrest/contracts';
 import type { IHeaders, KafkaMessage, Message } from 'kafkajs';
 
 /** CloudEvents attributes that travel as `ce_*` headers (Kafka protocol binding, binary mode). */
-const ATTRIBUTES = ['specversion', 'id', 'source', 'type', 'subject', 'time', 'correlationid', 'causationid'] as const;
+export const ATTRIBUTES = ['specversion', 'id', 'source', 'type', 'subject', 'time', 'correlationid', 'causationid'] as const;
 
 /** An envelope as a Kafka message: attributes in headers, data as the JSON body, the subject as key so that its order is kept. */
 export function toKafkaMessage(envelope: EventEnvelope): Message {

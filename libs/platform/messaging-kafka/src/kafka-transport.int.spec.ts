@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Topic } from '@atrest/contracts';
 import { createLogger } from '@atrest/platform-logging';
-import { eventTransportContract } from '@atrest/platform-messaging/contract';
-import { kafkaAvailable, testKafka, type TestKafka } from '@atrest/testing';
-import { afterAll, beforeAll, describe } from 'vitest';
+import { eventTransportContract, openSampleService, sampleEvent, effectHandler } from '@atrest/platform-messaging/contract';
+import { kafkaAvailable, testDatabase, testKafka, waitFor, type TestKafka } from '@atrest/testing';
+import kafkajs, { type KafkaMessage } from 'kafkajs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { KafkaTransport } from './index.js';
 
 const logger = createLogger({ service: 'test', level: 'error' });
@@ -32,5 +33,57 @@ describe.skipIf(!(await kafkaAvailable()))('Apache Kafka', () => {
         await Promise.all(transports.map((transport) => transport.close()));
       },
     };
+  });
+
+  test('what is parked is also on the dead-letter topic, as it arrived and with the reason', async () => {
+    await using database = await testDatabase('dead letter topics');
+    const topic: Topic = { name: `test.${randomUUID()}`, partitions: 3, compacted: false, retentionDays: 1, description: 'of one test' };
+    const transport = new KafkaTransport({ brokers: kafka.brokers, clientId: 'test', logger, topics: [topic], groupPrefix: randomUUID() });
+    const changed = sampleEvent(topic);
+    const fails = effectHandler(changed, () => {
+      throw new Error('cannot be handled, password=hunter2');
+    });
+    const service = await openSampleService({ service: 'consumer', url: database.url, transport, handlers: [fails] });
+    await service.publish(changed, { id: 'a', revision: 1 });
+    await service.publish(sampleEvent(topic, 'renamed'), { id: 'b', revision: 1 });
+    const client = new kafkajs.Kafka({ brokers: [...kafka.brokers], logLevel: kafkajs.logLevel.NOTHING });
+    const stranger = client.producer();
+    await stranger.connect();
+    await stranger.send({
+      topic: topic.name,
+      messages: [
+        { value: 'no event' },
+        { key: 'c', value: JSON.stringify('x'.repeat(900_000)), headers: { ce_id: 'none', ce_subject: 'c' } },
+      ],
+    });
+    await stranger.disconnect();
+
+    const received: KafkaMessage[] = [];
+    const watcher = client.consumer({ groupId: randomUUID(), maxWaitTimeInMs: 100 });
+    await watcher.connect();
+    await watcher.subscribe({ topic: `${topic.name}.dlq`, fromBeginning: true });
+    await watcher.run({ eachMessage: async ({ message }) => void received.push(message) });
+    await waitFor(() => received.length >= 4, { describe: () => `four messages (there are ${received.length})` });
+    await watcher.disconnect();
+
+    const header = (message: KafkaMessage, name: string): string | undefined => message.headers?.[name]?.toString();
+    const byReason = new Map(
+      received.map((message) => [`${header(message, 'x-atrest-dlq-reason')} ${message.key?.toString() ?? ''}`, message]),
+    );
+    const [failed, unknown, unreadable, large] = ['HANDLER_FAILED a', 'UNKNOWN_TYPE b', 'INVALID_ENVELOPE ', 'INVALID_ENVELOPE c'].map(
+      (reason) => byReason.get(reason)!,
+    );
+    expect(received).toHaveLength(4);
+    expect(JSON.parse(failed!.value!.toString())).toEqual({ id: 'a', revision: 1 });
+    expect(
+      ['ce_type', 'x-atrest-dlq-attempts', 'x-atrest-dlq-service', 'x-atrest-dlq-origin'].map((name) => header(failed!, name)),
+    ).toEqual([changed.type, '4', 'consumer', expect.stringContaining(`${topic.name}[`)]);
+    expect(header(failed!, 'x-atrest-dlq-detail')).toContain('cannot be handled');
+    expect(header(failed!, 'x-atrest-dlq-detail')).not.toContain('hunter2');
+    expect(header(unknown!, 'x-atrest-dlq-detail')).toContain('renamed');
+    expect(unreadable!.value!.toString()).toBe('"no event"');
+    expect([large!.value, header(large!, 'x-atrest-dlq-cut')]).toEqual([null, 'true']);
+    await service.stop();
+    await transport.close();
   });
 });

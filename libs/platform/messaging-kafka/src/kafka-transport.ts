@@ -1,8 +1,9 @@
-import { topics as declaredTopics, type Topic } from '@atrest/contracts';
+import { deadLetterTopicOf, topics as declaredTopics, type Topic } from '@atrest/contracts';
 import type { Logger } from '@atrest/platform-logging';
 import type { EventTransport, OutgoingEvent, ReceivedEvent, Subscription } from '@atrest/platform-messaging';
 import kafkajs, { type Kafka, type Consumer, type EachBatchPayload, type KafkaConfig, type LogEntry, type Producer } from 'kafkajs';
 import { fromKafkaMessage, toKafkaMessage } from './cloud-events.js';
+import { toDeadLetterMessage } from './dead-letter-message.js';
 import { StoredOffsets } from './stored-offsets.js';
 import { ensureTopics } from './topics.js';
 
@@ -43,6 +44,7 @@ const severity = (entry: LogEntry): 'error' | 'warn' | 'debug' => {
  * Nest's own Kafka strategy is not used: it acknowledges events without a handler and blocks a partition on one that throws.
  */
 export class KafkaTransport implements EventTransport {
+  readonly deadLetterTopics = true;
   private readonly kafka: Kafka;
   private readonly options: KafkaTransportOptions;
   private producer: Promise<Producer> | null = null;
@@ -73,9 +75,9 @@ export class KafkaTransport implements EventTransport {
   async send(events: readonly OutgoingEvent[]): Promise<void> {
     const producer = await this.connectedProducer();
     const byTopic = new Map<string, ReturnType<typeof toKafkaMessage>[]>();
-    for (const { topic, envelope } of events) {
+    for (const { topic, envelope, headers } of events) {
       const messages = byTopic.get(topic) ?? [];
-      messages.push(toKafkaMessage(envelope));
+      messages.push(headers ? toDeadLetterMessage(envelope, headers) : toKafkaMessage(envelope));
       byTopic.set(topic, messages);
     }
     try {
@@ -98,8 +100,14 @@ export class KafkaTransport implements EventTransport {
       retry: { retries: Number.MAX_SAFE_INTEGER, initialRetryTime: 100, maxRetryTime: 5_000, restartOnFailure: async () => true },
     });
     this.consumers.add(consumer);
-    await consumer.connect();
-    await consumer.subscribe({ topics: [...subscription.topics], fromBeginning: true });
+    try {
+      await consumer.connect();
+      await consumer.subscribe({ topics: [...subscription.topics], fromBeginning: true });
+    } catch (error) {
+      this.consumers.delete(consumer);
+      await consumer.disconnect().catch(() => undefined);
+      throw error;
+    }
     const offsets = new StoredOffsets({
       commit: (stored) => consumer.commitOffsets(stored),
       onError: (error) => this.options.logger.debug({ err: error }, 'offsets were not committed yet'),
@@ -193,7 +201,8 @@ export class KafkaTransport implements EventTransport {
     const admin = this.kafka.admin();
     await admin.connect();
     try {
-      await ensureTopics(admin, this.options.topics ?? Object.values(declaredTopics), this.options.replicationFactor ?? -1);
+      const topics = this.options.topics ?? Object.values(declaredTopics);
+      await ensureTopics(admin, [...topics, ...topics.map(deadLetterTopicOf)], this.options.replicationFactor ?? -1);
     } finally {
       await admin.disconnect();
     }

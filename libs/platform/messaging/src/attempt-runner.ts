@@ -33,17 +33,20 @@ export interface AttemptRunnerOptions {
   readonly metrics: MessagingMetrics;
 }
 
-/** Handlers whose transactions take longer together than this are not put together: their locks would be held too long. Milliseconds. */
-const TOGETHER_MS = 50;
+/**
+ * Handlers whose transactions take longer together than this are not put together: their locks would be held too long. Milliseconds. Enough
+ * for fast handlers on a machine that is short of processors, where sharing transactions is what keeps it going.
+ */
+const TOGETHER_MS = 200;
 
 /** More would save little: the round trips of a transaction are then a small part of it already. */
-const TOGETHER_MAX = 16;
+const TOGETHER_MAX = 32;
 
 /** Attempts at claimed events: judged, handled in a transaction with their mark, and what follows from a failure. */
 export class AttemptRunner {
   readonly #o: AttemptRunnerOptions;
   /** Moving average of a handler's milliseconds. Pessimistic at first. */
-  #averageMs = TOGETHER_MS;
+  #averageMs = 50;
 
   constructor(o: AttemptRunnerOptions) {
     this.#o = o;

@@ -12,6 +12,8 @@ import {
   type SampleService,
 } from './sample-service.contract.js';
 
+export * from './sample-service.contract.js';
+
 /** What the suite needs to know about a transport. */
 export interface TransportHarness {
   /** A topic that nobody else uses. */

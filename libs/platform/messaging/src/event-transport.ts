@@ -3,7 +3,10 @@ import type { EventEnvelope } from '@atrest/contracts';
 /** An event on its way out. */
 export interface OutgoingEvent {
   readonly topic: string;
+  /** Of a parked event: whatever arrived, which need not be an envelope. */
   readonly envelope: EventEnvelope;
+  /** Only parked events have some ({@link EventTransport.deadLetterTopics}): why, where and by whom they were parked. */
+  readonly headers?: Readonly<Record<string, string>> | null;
 }
 
 /** An event as it arrived. Nobody has looked at it yet: the envelope may be anything. */
@@ -27,6 +30,8 @@ export interface Subscription {
  * sent before it is safe for every service that was announced. `event-transport.contract.ts` is what every transport must pass.
  */
 export interface EventTransport {
+  /** True: parked events are also sent to `<topic>.dlq`, for whoever watches those topics. False where nobody could subscribe to them. */
+  readonly deadLetterTopics?: boolean;
   /**
    * Says that this service will subscribe, before anybody sends: from now on no event of these topics counts as sent before this service
    * has it. Called when a service is put together.

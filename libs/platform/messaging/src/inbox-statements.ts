@@ -77,6 +77,24 @@ export const BEGIN: Statement = {
   SELECT (SELECT count(*) FROM mine) AS mine, ${CLAIMED}, false AS suspect FROM (SELECT) AS one LEFT JOIN i ON true`,
 };
 
+/**
+ * Sends a parked event to the dead-letter topic of where it came from, in the same statement. `parked` are the rows. A letter that was
+ * parked again is sent again.
+ */
+const toDeadLetterTopic = (o: {
+  parked: string;
+  id: string;
+  subject: string;
+  service: string;
+  reason: string;
+  detail: string;
+  attempts: string;
+}) =>
+  `sent AS (INSERT INTO outbox (event_id, topic, subject, envelope, headers)
+      SELECT ${o.id}, topic || '.dlq', ${o.subject}, envelope, json_build_object('x-atrest-dlq-reason', ${o.reason}::text, 'x-atrest-dlq-detail', ${o.detail}::text,
+        'x-atrest-dlq-origin', origin, 'x-atrest-dlq-attempts', ${o.attempts}::int::text, 'x-atrest-dlq-service', ${o.service}::text)
+      FROM ${o.parked} WHERE ${o.service}::text IS NOT NULL)`;
+
 /** $1 position, $2 seconds to wait. */
 export const RETRY_LATER: Statement = {
   name: 'inbox-retry-later',
@@ -84,11 +102,12 @@ export const RETRY_LATER: Statement = {
     WHERE position = $1 AND status = 'pending' RETURNING position`,
 };
 
-/** $1 position, $2 reason, $3 detail, $4 handler, $5 attempts. An event that was replayed and failed again keeps its one letter. */
+/** $1 position, $2 reason, $3 detail, $4 handler, $5 attempts, $6 service when dead letters have topics. An event that was replayed and failed again keeps its one letter. */
 export const PARK: Statement = {
   name: 'inbox-park',
   text: `WITH parked AS (UPDATE inbox SET status = 'parked', ended_at = now() WHERE position = $1 AND status = 'pending'
-      RETURNING event_id, topic, type, subject, origin, envelope)
+      RETURNING event_id, topic, type, subject, origin, envelope),
+    ${toDeadLetterTopic({ parked: 'parked', id: 'event_id', subject: 'subject', service: '$6', reason: '$2', detail: '$3', attempts: '$5' })}
     INSERT INTO dead_letter (event_id, topic, type, subject, origin, envelope, reason, detail, handler, attempts)
     SELECT event_id::text, topic, type, subject, origin, envelope, $2, $3, $4, $5 FROM parked
     ON CONFLICT (event_id, topic) DO UPDATE SET reason = EXCLUDED.reason, detail = EXCLUDED.detail, handler = EXCLUDED.handler,
@@ -96,11 +115,12 @@ export const PARK: Statement = {
     RETURNING id`,
 };
 
-/** $1 position, $2 envelope, $3 reason, $4 detail, $5 handler, $6 attempts. In the transaction of an attempt, whose BEGIN dropped the envelope. */
+/** $1 position, $2 envelope, $3 reason, $4 detail, $5 handler, $6 attempts, $7 service when dead letters have topics. In the transaction of an attempt, whose BEGIN dropped the envelope. */
 export const PARK_REFUSED: Statement = {
   name: 'inbox-park-refused',
   text: `WITH parked AS (UPDATE inbox SET status = 'parked', envelope = $2 WHERE position = $1 AND status = 'finished'
-      RETURNING event_id, topic, type, subject, origin, envelope)
+      RETURNING event_id, topic, type, subject, origin, envelope),
+    ${toDeadLetterTopic({ parked: 'parked', id: 'event_id', subject: 'subject', service: '$7', reason: '$3', detail: '$4', attempts: '$6' })}
     INSERT INTO dead_letter (event_id, topic, type, subject, origin, envelope, reason, detail, handler, attempts)
     SELECT event_id::text, topic, type, subject, origin, envelope, $3, $4, $5, $6 FROM parked
     ON CONFLICT (event_id, topic) DO UPDATE SET reason = EXCLUDED.reason, detail = EXCLUDED.detail, handler = EXCLUDED.handler,
@@ -108,11 +128,14 @@ export const PARK_REFUSED: Statement = {
     RETURNING id`,
 };
 
-/** $1 id, $2 topic, $3 origin, $4 what arrived, $5 reason, $6 detail. */
+/** $1 id, $2 topic, $3 origin, $4 what arrived, $5 reason, $6 detail, $7 service when dead letters have topics. */
 export const PARK_UNREADABLE: Statement = {
   name: 'inbox-park-unreadable',
-  text: `INSERT INTO dead_letter (event_id, topic, origin, envelope, reason, detail, attempts) VALUES ($1, $2, $3, $4, $5, $6, 0)
-    ON CONFLICT (event_id, topic) DO NOTHING RETURNING id`,
+  text: `WITH letter AS (
+      INSERT INTO dead_letter (event_id, topic, origin, envelope, reason, detail, attempts) VALUES ($1, $2, $3, $4, $5, $6, 0)
+      ON CONFLICT (event_id, topic) DO NOTHING RETURNING id, topic, origin, envelope),
+    ${toDeadLetterTopic({ parked: 'letter', id: 'gen_random_uuid()', subject: "''", service: '$7', reason: '$5', detail: '$6', attempts: '0' })}
+    SELECT id FROM letter`,
 };
 
 /** $1 position. */

@@ -64,10 +64,13 @@ type StoredRow = Pick<ClaimedEvent, 'position' | 'eventId' | 'topic' | 'lane' | 
 export class Inbox {
   readonly #database: ServiceDatabase;
   readonly #claimSeconds: number;
+  readonly #deadLetterService: string | null;
 
-  constructor(database: ServiceDatabase, claimMs: number) {
+  /** With `deadLetterTopics`, what is parked is also put into the outbox, for the dead-letter topic of where it came from. */
+  constructor(database: ServiceDatabase, o: { readonly claimMs: number; readonly deadLetterTopics: boolean }) {
     this.#database = database;
-    this.#claimSeconds = claimMs / 1000;
+    this.#claimSeconds = o.claimMs / 1000;
+    this.#deadLetterService = o.deadLetterTopics ? database.service : null;
   }
 
   /**
@@ -96,7 +99,7 @@ export class Inbox {
     return this.#database.transaction(async (tx) => {
       const stored = events.length === 0 ? [] : await rows<StoredRow>(tx, STORE, parameters);
       let parked = 0;
-      for (const { event, problems } of unreadable) parked += await parkUnreadable(tx, event, problems);
+      for (const { event, problems } of unreadable) parked += await parkUnreadable(tx, event, problems, this.#deadLetterService);
       return { ...sortStored(stored, events), parked };
     });
   }
@@ -132,13 +135,14 @@ export class Inbox {
 
   /** Takes the event out of the way, for a person to look at. */
   park(position: number, why: Parking): Promise<Outcome> {
-    return this.#change(PARK, [position, why.reason, withoutNull(why.detail), why.handler, why.attempts]);
+    return this.#change(PARK, [position, why.reason, withoutNull(why.detail), why.handler, why.attempts, this.#deadLetterService]);
   }
 
   /** Parks an event in the transaction of its attempt, after {@link begin}: the handler's writes stay. */
   async parkRefused(tx: Transaction, event: ClaimedEvent, why: Parking): Promise<void> {
     const envelope = JSON.stringify(event.envelope);
-    await rows(tx, PARK_REFUSED, [event.position, envelope, why.reason, withoutNull(why.detail), why.handler, why.attempts]);
+    const detail = withoutNull(why.detail);
+    await rows(tx, PARK_REFUSED, [event.position, envelope, why.reason, detail, why.handler, why.attempts, this.#deadLetterService]);
   }
 
   /** The service learned to ignore the type while the event waited. */
@@ -178,11 +182,11 @@ function sortStored(stored: readonly StoredRow[], events: readonly ReadableEvent
 }
 
 /** Returns 1, or 0 when the same bytes are parked already. */
-async function parkUnreadable(tx: Transaction, event: ReceivedEvent, problems: readonly string[]): Promise<number> {
+async function parkUnreadable(tx: Transaction, event: ReceivedEvent, problems: readonly string[], service: string | null): Promise<number> {
   const text = JSON.stringify(event.envelope) ?? 'null';
   const id = `unreadable:${createHash('sha256').update(text).digest('hex')}`;
   const reason: ParkReason = 'INVALID_ENVELOPE';
-  const parked = await rows(tx, PARK_UNREADABLE, [id, event.topic, event.origin, text, reason, withoutNull(problems.join('; '))]);
+  const parked = await rows(tx, PARK_UNREADABLE, [id, event.topic, event.origin, text, reason, withoutNull(problems.join('; ')), service]);
   return parked.length;
 }
 

@@ -41,7 +41,7 @@ export class Messaging {
     this.#transport = o.transport;
     this.#logger = o.logger.child({ component: 'messaging' });
     this.#metrics = messagingMetrics(o.metrics);
-    this.#inbox = new Inbox(o.database, o.claimMs ?? 5_000);
+    this.#inbox = new Inbox(o.database, { claimMs: o.claimMs ?? 5_000, deadLetterTopics: o.transport.deadLetterTopics ?? false });
     const shared = { service: o.service, database: o.database, logger: this.#logger, metrics: this.#metrics, clock: o.clock };
     const pollIntervalMs = o.pollIntervalMs ?? 1_000;
     const attempts = new AttemptRunner({

@@ -13,16 +13,17 @@ const BATCH = 500;
 /** How often a standby asks for the lock: the longest time without a relay after the one that had it is gone. */
 const STANDBY_INTERVAL_MS = 1_000;
 
-const NEXT = 'SELECT position, topic, envelope FROM outbox WHERE published_at IS NULL ORDER BY position LIMIT $1';
+const NEXT = 'SELECT position, topic, envelope, headers FROM outbox WHERE published_at IS NULL ORDER BY position LIMIT $1';
 
 /** $1 what was sent, $2 how many to read next. One round trip; the reading does not see what the same statement marks. */
 const MARK_AND_NEXT = `WITH marked AS (UPDATE outbox SET published_at = now() WHERE position = ANY($1::bigint[]))
-  SELECT position, topic, envelope FROM outbox WHERE published_at IS NULL AND position <> ALL($1::bigint[]) ORDER BY position LIMIT $2`;
+  SELECT position, topic, envelope, headers FROM outbox WHERE published_at IS NULL AND position <> ALL($1::bigint[]) ORDER BY position LIMIT $2`;
 
 interface OutboxRow {
   readonly position: number;
   readonly topic: string;
   readonly envelope: EventEnvelope;
+  readonly headers: Record<string, string> | null;
 }
 
 /**
