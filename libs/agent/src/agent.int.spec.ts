@@ -72,6 +72,9 @@ describe('one process', () => {
     const seen = (await host.controlPlane.until('the process to run', writable(goals))).get(goal.id)!;
     expect(seen).toMatchObject({ version: expect.stringMatching(/^\d+\.\d+/), exitCode: null, error: null });
     expect((await stat(goal.dbPath!)).mode & 0o777).toBe(0o700);
+    // This host allows colocation: a mongod there does not take half of the memory.
+    const started = host.lines.find((line) => line['msg'] === 'process started');
+    expect((started?.['argv'] as string[]).join(' ')).toContain('--wiredTigerCacheSizeGB 0.25');
 
     host.controlPlane.giveTask({ id: newObjectId(), kind: 'tail-log', processId: goal.id, lines: 5 });
     await vi.waitUntil(() => host.controlPlane.taskResults.length > 0, { timeout: 20_000 });

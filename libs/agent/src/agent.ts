@@ -129,6 +129,7 @@ class RunningAgent implements Agent {
       programs: options.programs,
       childEnvironment: options.environment ?? childEnvironment(process.env),
       dataFolder: options.dataFolder,
+      allowsColocation: options.allowsColocation,
       settings,
       clock: this.#clock,
       ticks: () => performance.now(),

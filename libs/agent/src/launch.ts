@@ -13,6 +13,9 @@ import {
 import { DataPathError, prepareDataPath } from './data-path.js';
 import type { SupervisorContext } from './supervisor-context.js';
 
+/** A host that takes several members of one set is for trying things out: each mongod would take half of its memory. The least that mongod accepts. */
+const SHARED_HOST_CACHE_GB = 0.25;
+
 /** A process that runs, with its log. */
 export interface Launched {
   readonly process: SupervisedProcess;
@@ -35,7 +38,7 @@ export async function launch(context: SupervisorContext, goal: ProcessGoal, stil
   if (program === null) throw new StartError('There is no mongos on this host. Set MONGOS_BIN or the folder of the programs.');
   if (goal.dbPath !== null) await prepareDataPath(dataFolder, goal.dbPath, goal.adopted);
   await state.rotateLog(goal.id);
-  const { argv, logPath } = commandLine(goal, state.logPath(goal.id));
+  const { argv, logPath } = commandLine(goal, state.logPath(goal.id), context.allowsColocation ? SHARED_HOST_CACHE_GB : null);
   const consolePath = state.consolePath(goal.id);
   const log = new RunLog({ logPath, consolePath });
   await log.position();

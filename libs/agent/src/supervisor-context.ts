@@ -22,6 +22,8 @@ export interface SupervisorContext {
   readonly programs: { readonly mongod: string; readonly mongos: string | null };
   readonly childEnvironment: Readonly<Record<string, string>>;
   readonly dataFolder: string;
+  /** Several members of one replica set may share this host. */
+  readonly allowsColocation: boolean;
   readonly settings: SupervisorSettings;
   readonly clock: Clock;
   /** Milliseconds of a clock that never jumps: patience is not shortened by a corrected wall clock. */

@@ -61,6 +61,9 @@ const REFUSED: Record<string, string> = {
   eseDatabaseKeyRollover: 'the process would end after the rollover',
 };
 
+/** With one of these the user has decided about memory. */
+const STORAGE_OPTIONS = ['wiredTigerCacheSizeGB', 'inMemorySizeGB', 'storageEngine'];
+
 /** Splits a command line into options. Never throws: what is no option is kept as one without a name. */
 export function parseCommandLine(argv: readonly string[]): CommandLineOption[] {
   const options: CommandLineOption[] = [];
@@ -105,9 +108,10 @@ export interface CommandLine {
  * follow unchanged. An extra argument that says the same as the goal is dropped, because mongod refuses an option that is given twice.
  * An adopted process keeps its own `--bind_ip`, `--logpath` and `--config`.
  *
+ * @param cacheSizeGB WiredTiger's cache of a process whose arguments say nothing of storage; null leaves it to the server, which takes half of the memory
  * @throws ArgumentsError
  */
-export function commandLine(goal: ArgumentsGoal, logPath: string): CommandLine {
+export function commandLine(goal: ArgumentsGoal, logPath: string, cacheSizeGB: number | null = null): CommandLine {
   const extra = parseCommandLine(goal.extraArguments);
   for (const option of extra) {
     const why = REFUSED[option.name];
@@ -134,6 +138,8 @@ export function commandLine(goal: ArgumentsGoal, logPath: string): CommandLine {
   if (!keepsBindIp) own.push(['bind_ip', goal.bindIp]);
   const keepsLog = goal.adopted && (hasConfig || theirs.has('logpath'));
   if (!keepsLog) own.push(['logpath', logPath], ['logappend', null]);
+  const decidesStorage = goal.adopted || hasConfig || STORAGE_OPTIONS.some((name) => theirs.has(name));
+  if (cacheSizeGB !== null && goal.kind !== 'mongos' && !decidesStorage) own.push(['wiredTigerCacheSizeGB', String(cacheSizeGB)]);
 
   const rest: string[] = [];
   const decided = new Map(own);

@@ -73,6 +73,19 @@ describe('command line', () => {
     expect(configured.argv).not.toContain('--logpath');
   });
 
+  it('limits the cache where it is told to, unless the user has decided about memory', () => {
+    const cacheOf = (change: Partial<ArgumentsGoal>) =>
+      optionValue(commandLine({ ...member, ...change }, '/l', 0.25).argv, 'wiredTigerCacheSizeGB');
+    expect(cacheOf({})).toBe('0.25');
+    expect(cacheOf({ kind: 'config' })).toBe('0.25');
+    expect(cacheOf({ extraArguments: ['--wiredTigerCacheSizeGB', '2'] })).toBe('2');
+    expect(cacheOf({ extraArguments: ['--storageEngine=inMemory'] })).toBeUndefined();
+    expect(cacheOf({ adopted: true })).toBeUndefined();
+    const router = { configDB: 'cfg/h:1', shards: [], leads: true };
+    expect(cacheOf({ kind: 'mongos', dbPath: null, replicaSet: null, router })).toBeUndefined();
+    expect(commandLine(member, '/l').argv).not.toContain('--wiredTigerCacheSizeGB');
+  });
+
   it('keeps every foreign extra argument, in order', () => {
     const option = fc.tuple(
       fc.constantFrom('--setParameter', '--wiredTigerCacheSizeGB', '--oplogSize'),
