@@ -6,7 +6,8 @@ import { waitFor } from '@atrest/testing';
 import { MongoClient } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestInstallation } from './test-support/installation.contract.js';
-import { commandLineOf, freePort, isRunning } from './test-support/machine.contract.js';
+import { commandLineOf, isRunning } from './test-support/machine.contract.js';
+import { freePort } from './free-port.js';
 import { pidsOf } from './test-support/project.contract.js';
 import type { TestHost } from './test-support/host.contract.js';
 
@@ -53,19 +54,19 @@ describe('processes that Atrest did not start', { timeout: LIMIT_MS }, () => {
     ]);
     expect(pidsOf(await project.untilClusterIs('theirs', 'IDLE'))).toEqual([pid]);
     expect(host.lines('process started', port)).toEqual([]);
-    await project.write('theirs', { n: 1 });
+    await project.write('theirs', 1);
 
     await project.key('disable');
     await project.untilClusterIs('theirs', 'DISABLED');
     await waitFor(async () => !(await isRunning(pid)), { describe: 'their mongod to be gone' });
 
     await project.key('enable');
-    await project.write('theirs', { n: 2 });
+    await project.write('theirs', 2);
     const [again] = pidsOf(await project.untilClusterIs('theirs', 'IDLE')) as [number];
     expect(again).not.toBe(pid);
     const argv = await commandLineOf(again);
     for (const option of ['logpath', 'maxConns', 'bind_ip']) expect(optionValue(argv, option)).toBe(optionValue(extraArguments, option));
-    expect(await project.documents('theirs')).toEqual([{ n: 1 }, { n: 2 }]);
+    expect(await project.written('theirs')).toEqual([1, 2]);
 
     await project.deleteCluster('theirs');
     await waitFor(async () => !(await isRunning(again)), { describe: 'their mongod to be gone' });

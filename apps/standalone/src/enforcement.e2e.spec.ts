@@ -22,7 +22,7 @@ afterAll(() => atrest.close(), LIMIT_MS);
 async function replicaSet(project: TestProject, hosts: readonly TestHost[]): Promise<{ ports: number[]; cluster: ClusterAnswer }> {
   const ports = await project.createReplicaSet('orders', hosts);
   await project.untilClusterIs('orders', 'IDLE');
-  await project.write('orders', { n: 1 });
+  await project.write('orders', 1);
   const cluster = await project.untilCluster('orders', 'seen with a primary and secondaries', ({ processes }) =>
     processes.every(({ memberState }) => memberState === 'PRIMARY' || memberState === 'SECONDARY'),
   );
@@ -92,8 +92,8 @@ describe('a mongod that does not handle SIGTERM', { timeout: LIMIT_MS }, () => {
     expect(killed - ordered).toBeGreaterThanOrEqual(KILL_AFTER_MS - 10);
 
     await project.key('enable');
-    await project.write('orders', { n: 2 });
-    expect(await project.documents('orders')).toEqual([{ n: 1 }, { n: 2 }]);
+    await project.write('orders', 2);
+    expect(await project.written('orders')).toEqual([1, 2]);
   });
 
   it('F35 key valid again while stopping is half done: the cluster turns round and is whole when the process goes on', async () => {
@@ -107,7 +107,7 @@ describe('a mongod that does not handle SIGTERM', { timeout: LIMIT_MS }, () => {
     await untilOnlyLeft(project, frozen);
     await project.key('enable');
     await project.untilClusterIs('orders', 'ENABLING');
-    await project.write('orders', { n: 2 });
+    await project.write('orders', 2);
     expect((await project.cluster('orders')).selfManaged.state).toBe('ENABLING');
 
     signal(frozen.pid, 'SIGCONT');
@@ -115,8 +115,8 @@ describe('a mongod that does not handle SIGTERM', { timeout: LIMIT_MS }, () => {
     expect(pidsOf(back)).toHaveLength(3);
     // A stop that was begun is seen through: a process that is ending cannot be called back.
     expect(pidsOf(back)).not.toContain(frozen.pid);
-    await project.write('orders', { n: 3 });
-    expect(await project.documents('orders')).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }]);
+    await project.write('orders', 3);
+    expect(await project.written('orders')).toEqual([1, 2, 3]);
   });
 });
 
@@ -156,8 +156,8 @@ describe('hosts and hands that do not obey', { timeout: LIMIT_MS }, () => {
 
     await project.key('enable');
     await project.untilClusterIs('orders', 'IDLE');
-    await project.write('orders', { n: 2 });
-    expect(await project.documents('orders')).toEqual([{ n: 1 }, { n: 2 }]);
+    await project.write('orders', 2);
+    expect(await project.written('orders')).toEqual([1, 2]);
   });
 
   it('F34 somebody starts mongod by hand: it is stopped again, the cluster stays DISABLED, the owners hear of it', async () => {
@@ -187,7 +187,7 @@ describe('hosts and hands that do not obey', { timeout: LIMIT_MS }, () => {
     expect([...states]).toEqual(['DISABLED']);
 
     await project.key('enable');
-    await project.write('orders', { n: 2 });
-    expect(await project.documents('orders')).toEqual([{ n: 1 }, { n: 2 }]);
+    await project.write('orders', 2);
+    expect(await project.written('orders')).toEqual([1, 2]);
   });
 });

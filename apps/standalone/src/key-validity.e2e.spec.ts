@@ -22,7 +22,7 @@ describe('a key that is taken away and given back', { timeout: LIMIT_MS }, () =>
     const before = await Promise.all(['orders', 'carts', 'press'].map((name) => project.untilClusterIs(name, 'IDLE')));
     const [orders, carts, press] = before.map(pidsOf) as [number[], number[], number[]];
     expect([orders.length, carts.length, press.length]).toEqual([3, 1, 1]);
-    await project.write('orders', { n: 1 });
+    await project.write('orders', 1);
 
     await project.key('disable');
     const disabled = await project.untilClusterIs('orders', 'DISABLED');
@@ -34,7 +34,7 @@ describe('a key that is taken away and given back', { timeout: LIMIT_MS }, () =>
       await access(dbPath!);
     }
     expect(pidsOf(await project.untilClusterIs('press', 'IDLE'))).toEqual(press);
-    await project.write('press', { n: 1 });
+    await project.write('press', 1);
 
     const mail = await project.untilMail(/not usable: 2 clusters being stopped/);
     expect([...mail.recipients].sort()).toEqual(project.owners);
@@ -42,17 +42,18 @@ describe('a key that is taken away and given back', { timeout: LIMIT_MS }, () =>
     expect(mail.text).toMatch(/\bcarts\b/);
     expect(mail.text).not.toMatch(/\bpress\b/);
     expect(mail.text).toContain('DisabledException');
+    expect(mail.text).toContain(`${atrest.apiUrl}/api/atlas/v2/groups/${project.id}/encryptionAtRest/awsKms:check`);
 
     const tags = [{ key: 'team', value: 'checkout' }];
     const changed = await project.patch('orders', { tags });
     expect(changed.selfManaged).toMatchObject({ state: 'DISABLED', pendingChanges: { tags } });
 
     await project.key('enable');
-    await project.write('orders', { n: 2 });
+    await project.write('orders', 2);
     const back = await project.untilClusterIs('orders', 'IDLE');
     await project.untilClusterIs('carts', 'IDLE');
     expect(back).toMatchObject({ tags, selfManaged: { pendingChanges: null, disabledReason: null } });
-    expect(await project.documents('orders')).toEqual([{ n: 1 }, { n: 2 }]);
+    expect(await project.written('orders')).toEqual([1, 2]);
     const second = await project.untilMail(/usable again: 2 clusters starting again/);
     expect([...second.recipients].sort()).toEqual(project.owners);
     expect((await project.mails()).map(({ messageId }) => messageId)).toEqual([mail.messageId, second.messageId]);
@@ -62,7 +63,7 @@ describe('a key that is taken away and given back', { timeout: LIMIT_MS }, () =>
     const project = await atrest.project('F02-shop');
     await project.createPlaced('orders', 1);
     await project.untilClusterIs('orders', 'IDLE');
-    await project.write('orders', { n: 1 });
+    await project.write('orders', 1);
 
     await project.key('schedule-deletion');
     const { selfManaged } = await project.untilClusterIs('orders', 'DISABLED');
@@ -72,8 +73,8 @@ describe('a key that is taken away and given back', { timeout: LIMIT_MS }, () =>
     await project.checkKey();
     expect((await project.cluster('orders')).selfManaged.state).toBe('DISABLED');
     await project.key('enable');
-    await project.write('orders', { n: 2 });
-    expect(await project.documents('orders')).toEqual([{ n: 1 }, { n: 2 }]);
+    await project.write('orders', 2);
+    expect(await project.written('orders')).toEqual([1, 2]);
     await project.untilMail(/usable again/);
     expect(await project.mails()).toHaveLength(2);
   });

@@ -1,7 +1,7 @@
 import { MailCatcher, waitFor } from '@atrest/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestInstallation } from './test-support/installation.contract.js';
-import { freePort } from './test-support/machine.contract.js';
+import { freePort } from './free-port.js';
 
 const LIMIT_MS = 300_000;
 let atrest: TestInstallation;

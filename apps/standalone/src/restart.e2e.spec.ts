@@ -16,7 +16,7 @@ beforeAll(async () => {
   await project.createPlaced('orders', 3);
   await project.createPlaced('carts', 1);
   for (const name of ['orders', 'carts']) await project.untilClusterIs(name, 'IDLE');
-  await project.write('orders', { n: 1 });
+  await project.write('orders', 1);
 }, LIMIT_MS);
 
 afterAll(() => program.close(), LIMIT_MS);
@@ -59,8 +59,8 @@ describe('the standalone app, ended and started again on its data folder', { tim
     await program.startAgain();
     expect(program.output).not.toContain('client secret');
     await expectAdopted(pids);
-    await project.write('orders', { n: 2 });
-    expect(await project.documents('orders')).toEqual([{ n: 1 }, { n: 2 }]);
+    await project.write('orders', 2);
+    expect(await project.written('orders')).toEqual([1, 2]);
     expect(await project.checkKey()).toMatchObject({ verdict: 'usable' });
   });
 
@@ -73,7 +73,7 @@ describe('the standalone app, ended and started again on its data folder', { tim
     await program.startAgain();
     expect(await postgresPid()).toBe(database);
     await expectAdopted(pids);
-    await project.write('orders', { n: 3 });
+    await project.write('orders', 3);
     expect(await project.mails()).toEqual([]);
   });
 
@@ -98,9 +98,9 @@ describe('the standalone app, ended and started again on its data folder', { tim
     const first = await project.untilMail(/not usable: 2 clusters being stopped/);
 
     await project.key('enable');
-    await project.write('orders', { n: 4 });
+    await project.write('orders', 4);
     expect(await running()).toHaveLength(4);
-    expect(await project.documents('orders')).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }, { n: 4 }]);
+    expect(await project.written('orders')).toEqual([1, 2, 3, 4]);
     // The mailbox keeps its mails over restarts: one from either life would show.
     const second = await project.untilMail(/usable again/);
     expect((await project.mails()).map(({ messageId }) => messageId)).toEqual([first.messageId, second.messageId]);

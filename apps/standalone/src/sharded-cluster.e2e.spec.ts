@@ -41,7 +41,7 @@ describe('a sharded cluster', { timeout: LIMIT_MS }, () => {
     ] as const;
     await project.createNamed('world', processes, 'SHARDED');
     await project.untilClusterIs('world', 'IDLE');
-    await project.write('world', { n: 1 });
+    await project.write('world', 1);
 
     await project.key('disable');
     const disabled = await project.untilClusterIs('world', 'DISABLED');
@@ -53,9 +53,9 @@ describe('a sharded cluster', { timeout: LIMIT_MS }, () => {
     expect(host.lines('process stopped').map((line) => line.exitCode)).toEqual([0, 0, 0, 0]);
 
     await project.key('enable');
-    await project.write('world', { n: 2 });
+    await project.write('world', 2);
     await project.untilClusterIs('world', 'IDLE');
-    expect(await project.documents('world')).toEqual([{ n: 1 }, { n: 2 }]);
+    expect(await project.written('world')).toEqual([1, 2]);
     expect((await project.mails()).length).toBe(2);
   });
 });

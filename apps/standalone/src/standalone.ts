@@ -15,9 +15,10 @@ import { Metrics } from '@atrest/platform-metrics';
 import { EmbeddedPostgres } from '@atrest/platform-persistence';
 import type { Service, ServiceDependencies } from '@atrest/platform-service';
 import { systemClock } from '@atrest/platform-time';
-import { DevelopmentKms, MailCatcher, type Credentials } from '@atrest/testing';
+import type { MailCatcher } from '@atrest/testing';
 import type { StandaloneConfiguration } from './configuration.js';
-import { DEVELOPMENT_KMS_PORT, MAILBOX_PORT } from './development-ports.js';
+import { startDevelopmentKms, startMailCatcher, type RunningDevelopmentKms } from './development-tools.js';
+import { freePort } from './free-port.js';
 import { localSecret, newSealingKey } from './local-secrets.js';
 import { findServers, type Servers } from './servers.js';
 
@@ -29,7 +30,7 @@ export interface StandaloneSummary {
   /** The mailbox page; null when a mail server is configured. */
   readonly mailboxUrl: string | null;
   /** The development KMS, with an access key for it; null when a real one is used. */
-  readonly developmentKms: { readonly server: DevelopmentKms; readonly credentials: Credentials } | null;
+  readonly developmentKms: RunningDevelopmentKms | null;
   readonly servers: Servers | null;
 }
 
@@ -71,8 +72,8 @@ export class Standalone {
     const sealingKeys = SealingKeys.parse(
       configuration.ATREST_SEALING_KEYS?.reveal() ?? (await localSecret(join(dataFolder, 'secrets'), 'sealing-keys', newSealingKey)),
     );
-    const developmentKms = await startDevelopmentKms(configuration, dataFolder, closers);
-    const mailCatcher = await startMailCatcher(configuration, dataFolder, closers);
+    const developmentKms = await startKms(configuration, dataFolder, closers);
+    const mailCatcher = await startMailbox(configuration, dataFolder, closers);
 
     const transport = new EmbeddedTransport();
     closers.push(() => transport.close());
@@ -84,7 +85,9 @@ export class Standalone {
       metrics,
     });
 
-    const publicUrl = configuration.ATREST_PUBLIC_URL ?? `http://${configuration.ATREST_HTTP_HOST}:${configuration.ATREST_HTTP_PORT}`;
+    // Chosen here and not when listening: mails and access tokens name the address from the start.
+    const port = configuration.ATREST_HTTP_PORT || (await freePort());
+    const publicUrl = configuration.ATREST_PUBLIC_URL ?? `http://${configuration.ATREST_HTTP_HOST}:${port}`;
     const fleet = await createFleetService(dependencies('fleet'), { sealingKeys, issuer: publicUrl });
     const kmsEndpoint = configuration.ATREST_AWS_KMS_ENDPOINT ?? developmentKms?.server.url;
     const kmsValidation = await createKmsValidationService(dependencies('kms-validation'), {
@@ -121,7 +124,7 @@ export class Standalone {
       await service.start();
       closers.push(() => service.stop());
     }
-    const apiUrl = await listen(http, configuration, closers);
+    const apiUrl = await listen(http, { port, host: configuration.ATREST_HTTP_HOST }, closers);
     const owner = await fleet.bootstrap();
 
     const servers = configuration.ATREST_AGENT
@@ -160,16 +163,6 @@ async function closeAll(closers: Closer[], logger: Logger): Promise<void> {
   }
 }
 
-/** Starts a development tool on its usual port, or on a free one when that is taken. */
-async function onPreferredPort<Tool>(preferred: number, start: (port: number) => Promise<Tool>): Promise<Tool> {
-  try {
-    return await start(preferred);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    return start(0);
-  }
-}
-
 async function startDatabase(
   configuration: StandaloneConfiguration,
   dataFolder: string,
@@ -182,33 +175,26 @@ async function startDatabase(
   return postgres.url;
 }
 
-async function startDevelopmentKms(
+async function startKms(
   configuration: StandaloneConfiguration,
   dataFolder: string,
   closers: Closer[],
 ): Promise<StandaloneSummary['developmentKms']> {
   if (configuration.ATREST_AWS_KMS_ENDPOINT !== undefined || !configuration.ATREST_DEVELOPMENT_KMS) return null;
-  const stateFile = join(dataFolder, 'development-kms.json');
-  const server = await onPreferredPort(DEVELOPMENT_KMS_PORT, (port) => DevelopmentKms.start({ port, stateFile }));
-  closers.push(() => server.close());
-  const made = await localSecret(join(dataFolder, 'secrets'), 'development-kms-access-key', () => JSON.stringify(server.createAccessKey()));
-  return { server, credentials: JSON.parse(made) as Credentials };
+  const kms = await startDevelopmentKms(dataFolder);
+  closers.push(() => kms.server.close());
+  return kms;
 }
 
-async function startMailCatcher(
-  configuration: StandaloneConfiguration,
-  dataFolder: string,
-  closers: Closer[],
-): Promise<MailCatcher | null> {
+async function startMailbox(configuration: StandaloneConfiguration, dataFolder: string, closers: Closer[]): Promise<MailCatcher | null> {
   if (configuration.ATREST_SMTP_URL !== undefined) return null;
-  const folder = join(dataFolder, 'mailbox');
-  const catcher = await onPreferredPort(MAILBOX_PORT, (httpPort) => MailCatcher.start({ httpPort, folder }));
+  const catcher = await startMailCatcher(dataFolder);
   closers.push(() => catcher.close());
   return catcher;
 }
 
-async function listen(http: HttpApp, configuration: StandaloneConfiguration, closers: Closer[]): Promise<string> {
-  const url = await http.listen(configuration.ATREST_HTTP_PORT, configuration.ATREST_HTTP_HOST);
+async function listen(http: HttpApp, address: { readonly port: number; readonly host: string }, closers: Closer[]): Promise<string> {
+  const url = await http.listen(address.port, address.host);
   closers.push(() => http.close());
   return url;
 }

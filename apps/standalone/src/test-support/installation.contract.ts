@@ -7,7 +7,7 @@ import { readConfiguration } from '../configuration.js';
 import { ApiClient } from '../demo/api-client.js';
 import { Standalone } from '../standalone.js';
 import { TestHost, type TestHostOptions } from './host.contract.js';
-import { endProcessesIn, freePort, freePortRange, serversUnderTest } from './machine.contract.js';
+import { endProcessesIn, freePortRange, serversUnderTest } from './machine.contract.js';
 import { TestProject, type SystemAddresses } from './project.contract.js';
 
 /** A folder that everybody may enter: root's PostgreSQL runs as somebody else. */
@@ -50,7 +50,7 @@ export class TestInstallation {
         ...SHORT_INTERVALS,
         ATREST_DATA_DIR: folder,
         ATREST_DATABASE_URL: database.url,
-        ATREST_HTTP_PORT: String(await freePort()),
+        ATREST_HTTP_PORT: '0',
         ATREST_OPERATOR_ADDRESS: OPERATOR,
         ATREST_AGENT: 'false',
         ATREST_AGENT_PORTS: `${ports}-${ports + 19}`,
@@ -76,7 +76,7 @@ export class TestInstallation {
     const { api, orgId } = this.addresses;
     const { token } = await api.post<{ token: string }>(`/orgs/${orgId}/hosts:enrolmentToken`, {});
     const host = new TestHost({
-      controlPlaneUrl: this.standalone.summary.apiUrl,
+      controlPlaneUrl: this.apiUrl,
       token,
       folder: join(this.folder, 'hosts', name),
       servers: await serversUnderTest(),
@@ -90,6 +90,10 @@ export class TestInstallation {
   project(name: string, o: { owners?: number; mailboxUrl?: () => string } = {}): Promise<TestProject> {
     const system = (): SystemAddresses => ({ ...this.addresses, ...(o.mailboxUrl && { mailboxUrl: o.mailboxUrl() }) });
     return new TestProject(system, name, o.owners ?? 1).create().then((project) => project.bringKey());
+  }
+
+  get apiUrl(): string {
+    return this.standalone.summary.apiUrl;
   }
 
   lines(message: string): Record<string, unknown>[] {

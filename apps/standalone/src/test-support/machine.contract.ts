@@ -43,10 +43,6 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-export async function freePort(): Promise<number> {
-  return (await freePorts(1))[0]!;
-}
-
 /** The first of `count` consecutive free ports, below those that the kernel gives to outgoing connections. */
 export async function freePortRange(count: number): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt += 1) {

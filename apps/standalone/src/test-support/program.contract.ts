@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { processEnd, waitFor } from '@atrest/testing';
 import { ApiClient } from '../demo/api-client.js';
-import { endProcessesIn, freePort, freePortRange } from './machine.contract.js';
+import { endProcessesIn, freePortRange } from './machine.contract.js';
+import { freePort } from '../free-port.js';
 import { SHORT_INTERVALS, testFolder } from './installation.contract.js';
 import { TestProject, type SystemAddresses } from './project.contract.js';
 

@@ -160,36 +160,30 @@ export class TestProject {
     return this.untilCluster(name, state, (cluster) => cluster.state === state);
   }
 
-  /** Until a majority acknowledges a write: a cluster that is just starting may refuse the first. */
-  async write(cluster: string, document: object): Promise<void> {
+  /** Until a majority acknowledges the document `{ n }`: a cluster that is just starting may refuse the first tries. */
+  async write(cluster: string, n: number): Promise<void> {
     const uri = await this.connectionString(cluster);
-    const client = new MongoClient(uri, { serverSelectionTimeoutMS: 10_000, writeConcern: { w: 'majority', wtimeoutMS: 10_000 } });
-    try {
-      await waitFor(
-        () =>
-          client
-            .db('shop')
-            .collection('orders')
-            .insertOne({ ...document }),
-        {
-          describe: `a write to cluster ${cluster} of ${this.name}`,
-          limitMs: LIMIT_MS,
-        },
-      );
-    } finally {
-      await client.close();
-    }
+    await waitFor(
+      async () => {
+        // A client that could not connect stays closed, and a write without an answer may have been done: a new one each time, with one effect.
+        const client = new MongoClient(uri, { serverSelectionTimeoutMS: 20_000, writeConcern: { w: 'majority', wtimeoutMS: 10_000 } });
+        try {
+          await client.db('shop').collection<{ _id: number }>('orders').updateOne({ _id: n }, { $set: { n } }, { upsert: true });
+          return true;
+        } finally {
+          await client.close();
+        }
+      },
+      { describe: `a write to cluster ${cluster} of ${this.name}`, limitMs: LIMIT_MS },
+    );
   }
 
-  async documents(cluster: string): Promise<object[]> {
+  /** The numbers that were written, in order. */
+  async written(cluster: string): Promise<number[]> {
     const client = new MongoClient(await this.connectionString(cluster), { serverSelectionTimeoutMS: 30_000 });
     try {
-      return await client
-        .db('shop')
-        .collection('orders')
-        .find({}, { projection: { _id: 0 } })
-        .sort({ _id: 1 })
-        .toArray();
+      const documents = await client.db('shop').collection<{ _id: number; n: number }>('orders').find().toArray();
+      return documents.map(({ n }) => n).sort((a, b) => a - b);
     } finally {
       await client.close();
     }
