@@ -44,6 +44,31 @@ describe('notification', () => {
   const subjects = (): string[] => stage.mails.messages().map(({ subject }) => subject);
   const statuses = async (): Promise<string[]> => (await stage.service.notifications.list()).map(({ kind, status }) => `${kind} ${status}`);
 
+  it('a rebuild of its projections, whatever was dropped, sends no mail again', async () => {
+    await open();
+    const project = owners('a@example.com');
+    const orders = clusterState(project.id, 'orders');
+    const saved = keyState(project.id);
+    const invalidated = invalid(saved, stage.clock.now());
+    const everything = async (): Promise<void> => {
+      await stage.deliver(projectCreated, project);
+      await stage.deliver(clusterCreated, orders);
+      await stage.deliver(keyConfigurationSaved, saved);
+      await stage.deliver(keyConfigurationInvalidated, invalidated);
+      await stage.service.deliverDue();
+    };
+    await everything();
+    const told = await statuses();
+    expect(subjects()).toHaveLength(1);
+    // Even the revisions that guard: each mail is unique by the transition that it tells of.
+    await stage.database.query('TRUNCATE project, cluster, key_configuration, inbox');
+    stage.clock.advance(2 * DAY);
+    await everything();
+    expect(subjects()).toHaveLength(1);
+    expect(await statuses()).toEqual(told);
+    expect(await stage.database.query('SELECT name FROM cluster')).toEqual([{ name: 'orders' }]);
+  });
+
   it('tells all owners once about an invalid key, with every affected cluster, and once that it is valid again', async () => {
     await open();
     const project = projectState({

@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import type { Topic } from '@atrest/contracts';
 import { createLogger } from '@atrest/platform-logging';
+import { defineHandler, rebuildProjections } from '@atrest/platform-messaging';
 import { eventTransportContract, openSampleService, sampleEvent, effectHandler } from '@atrest/platform-messaging/contract';
+import { rows } from '@atrest/platform-persistence';
 import { kafkaAvailable, testDatabase, testKafka, waitFor, type TestKafka } from '@atrest/testing';
 import kafkajs, { type KafkaMessage } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { KafkaTransport } from './index.js';
+import { KafkaTransport, ServiceRunningError } from './index.js';
 
 const logger = createLogger({ service: 'test', level: 'error' });
 
@@ -85,5 +88,63 @@ describe.skipIf(!(await kafkaAvailable()))('Apache Kafka', () => {
     expect([large!.value, header(large!, 'x-atrest-dlq-cut')]).toEqual([null, 'true']);
     await service.stop();
     await transport.close();
+  });
+
+  test('projections are rebuilt from a compacted topic, and only what is missing comes back', async () => {
+    await using database = await testDatabase('rebuild');
+    const topic: Topic = { name: `test.${randomUUID()}`, partitions: 3, compacted: true, retentionDays: 1, description: 'of one test' };
+    const transport = (): KafkaTransport =>
+      new KafkaTransport({ brokers: kafka.brokers, clientId: 'test', logger, topics: [topic], groupPrefix: topic.name });
+    const changed = sampleEvent(topic);
+    const project = defineHandler(changed, 'remember-sample', async (event, tx) => {
+      const { id, revision } = event.data;
+      await rows(
+        tx,
+        `INSERT INTO projection VALUES ($1, $2)
+         ON CONFLICT (id) DO UPDATE SET revision = EXCLUDED.revision WHERE projection.revision < EXCLUDED.revision`,
+        [id, revision],
+      );
+    });
+    const open = async () => {
+      const connection = transport();
+      const o = { service: 'consumer', url: database.url, transport: connection, handlers: [project], start: false };
+      const service = await openSampleService(o);
+      await service.database.query('CREATE TABLE IF NOT EXISTS projection (id text PRIMARY KEY, revision int NOT NULL)');
+      await service.messaging.start();
+      const stop = async (): Promise<void> => {
+        await service.messaging.stop();
+        await connection.close();
+      };
+      return { service, stop };
+    };
+    const first = await open();
+    const publisher = await openSampleService({ service: 'publisher', url: database.url, transport: transport() });
+    const source: { id: string; revision: number }[] = [];
+    for (let index = 0; index < 20; index += 1) {
+      const id = `subject-${String(index).padStart(2, '0')}`;
+      for (let revision = 1; revision <= 3; revision += 1) await publisher.publish(changed, { id, revision });
+      source.push({ id, revision: 3 });
+    }
+    const projection = () => first.service.database.query('SELECT id, revision FROM projection ORDER BY id');
+    const complete = () =>
+      waitFor(async () => isDeepStrictEqual(await projection(), source), { describe: 'the projection to equal its source' });
+    await complete();
+
+    const rebuild = () => rebuildProjections({ database: first.service.database, transport: transport(), topics: [topic] });
+    await expect(rebuild()).rejects.toThrow(ServiceRunningError);
+    await first.stop();
+    await first.service.database.query(`DELETE FROM projection WHERE id < 'subject-10'`);
+    // What the handler finds is kept if it is newer than what comes.
+    await first.service.database.query(`UPDATE projection SET revision = 7 WHERE id = 'subject-15'`);
+    source[15] = { id: 'subject-15', revision: 7 };
+    expect(await rebuild()).toBe(60);
+    const second = await open();
+    await complete();
+    await second.service.messaging.whenCaughtUp();
+    expect(await projection()).toEqual(source);
+    await second.stop();
+    await second.service.database.close();
+    await first.service.database.close();
+    await publisher.stop();
   });
 });

@@ -1,10 +1,11 @@
 import { deadLetterTopicOf, topics as declaredTopics, type Topic } from '@atrest/contracts';
 import type { Logger } from '@atrest/platform-logging';
-import type { EventTransport, OutgoingEvent, ReceivedEvent, Subscription } from '@atrest/platform-messaging';
+import type { EventTransport, OutgoingEvent, ReceivedEvent, RewindableTransport, Subscription } from '@atrest/platform-messaging';
 import kafkajs, { type Kafka, type Consumer, type EachBatchPayload, type KafkaConfig, type LogEntry, type Producer } from 'kafkajs';
 import { fromKafkaMessage, toKafkaMessage } from './cloud-events.js';
 import { toDeadLetterMessage } from './dead-letter-message.js';
 import { StoredOffsets } from './stored-offsets.js';
+import { ServiceRunningError } from './errors.js';
 import { ensureTopics } from './topics.js';
 
 export interface KafkaTransportOptions {
@@ -43,7 +44,7 @@ const severity = (entry: LogEntry): 'error' | 'warn' | 'debug' => {
  *
  * Nest's own Kafka strategy is not used: it acknowledges events without a handler and blocks a partition on one that throws.
  */
-export class KafkaTransport implements EventTransport {
+export class KafkaTransport implements EventTransport, RewindableTransport {
   readonly deadLetterTopics = true;
   private readonly kafka: Kafka;
   private readonly options: KafkaTransportOptions;
@@ -93,7 +94,7 @@ export class KafkaTransport implements EventTransport {
   async subscribe(subscription: Subscription): Promise<{ close(): Promise<void> }> {
     await this.topicsReady();
     const consumer = this.kafka.consumer({
-      groupId: `${this.options.groupPrefix ?? 'atrest'}.${subscription.service}`,
+      groupId: this.groupOf(subscription.service),
       sessionTimeout: SESSION_TIMEOUT_MS,
       heartbeatInterval: HEARTBEAT_MS,
       maxWaitTimeInMs: 50,
@@ -133,6 +134,28 @@ export class KafkaTransport implements EventTransport {
     };
   }
 
+  /**
+   * Deletes the consumer group of the service, so that its next start reads every topic from the beginning. What is not compacted comes
+   * again too and is recognised by the inbox, which remembers longer than any topic keeps.
+   *
+   * @throws ServiceRunningError while the service runs
+   */
+  async rewind(service: string): Promise<void> {
+    const admin = this.kafka.admin();
+    await admin.connect();
+    try {
+      await admin.deleteGroups([this.groupOf(service)]);
+    } catch (error) {
+      const refused =
+        error instanceof kafkajs.KafkaJSDeleteGroupsError ? error.groups.map((group) => group.error as { type?: string }) : [];
+      if (refused.some(({ type }) => type === 'NON_EMPTY_GROUP')) throw new ServiceRunningError(service, { cause: error });
+      // A service that never started has no group and begins at the beginning anyway.
+      if (!refused.some(({ type }) => type === 'GROUP_ID_NOT_FOUND')) throw error;
+    } finally {
+      await admin.disconnect();
+    }
+  }
+
   async readiness(): Promise<{ ok: boolean; detail?: string }> {
     const admin = this.kafka.admin({ retry: { retries: 0 } });
     try {
@@ -168,6 +191,10 @@ export class KafkaTransport implements EventTransport {
     payload.resolveOffset(last.offset);
     offsets.stored({ topic: batch.topic, partition: batch.partition, offset: (BigInt(last.offset) + 1n).toString() });
     await payload.heartbeat();
+  }
+
+  private groupOf(service: string): string {
+    return `${this.options.groupPrefix ?? 'atrest'}.${service}`;
   }
 
   private connectedProducer(): Promise<Producer> {

@@ -5,6 +5,7 @@ export { EmbeddedTransport } from './embedded-transport.js';
 export { Messaging, whenAllCaughtUp } from './messaging.js';
 export type { MessagingOptions, RetryOptions } from './messaging-options.js';
 export { DeadLetters, type DeadLetter, type ReplayOutcome } from './dead-letters.js';
+export { rebuildProjections, type RewindableTransport } from './rebuild.js';
 export { PARK_REASONS, type ParkReason } from './judge.js';
 export { messagingMigrations } from './migrations/index.js';
 export { HandlerTimeoutError, InvalidEventError, SubscriberAbsentError, WiringError } from './errors.js';
