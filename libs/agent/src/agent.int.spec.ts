@@ -74,7 +74,7 @@ describe('one process', () => {
     expect((await stat(goal.dbPath!)).mode & 0o777).toBe(0o700);
     // This host allows colocation: a mongod there does not take half of the memory.
     const started = host.lines.find((line) => line['msg'] === 'process started');
-    expect((started?.['argv'] as string[]).join(' ')).toContain('--wiredTigerCacheSizeGB 0.25');
+    expect(String(started?.['argv'])).toContain('--wiredTigerCacheSizeGB,0.25');
 
     host.controlPlane.giveTask({ id: newObjectId(), kind: 'tail-log', processId: goal.id, lines: 5 });
     await vi.waitUntil(() => host.controlPlane.taskResults.length > 0, { timeout: 20_000 });
@@ -241,6 +241,18 @@ describe('an agent that starts again', () => {
     host.controlPlane.order(desire(goals, stop));
     const ended = await host.controlPlane.until('the process to be stopped', stopped(goals));
     expect(ended.get(goal.id)).toMatchObject({ exitCode: 0 });
+  });
+
+  it('does not start beside another one of the same state folder', async () => {
+    const goal = await host.process();
+    goals = [goal];
+    host.controlPlane.order(goals);
+    await host.startAgent();
+    await host.controlPlane.until('the process to run', running(goals));
+    await expect(createAgent(host.options()).start()).rejects.toMatchObject({ code: 'AGENT.STATE_FOLDER_IN_USE' });
+    await host.endAgent();
+    await host.startAgent();
+    await host.controlPlane.until('the next agent to see it', running(goals));
   });
 
   it('starts from a remembered goal only what needs no key, until the control plane confirms it', async () => {

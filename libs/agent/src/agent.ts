@@ -16,6 +16,7 @@ import type { Authority } from './converge.js';
 import { conflictingProcesses } from './process-status.js';
 import { ProcessSupervisor } from './process-supervisor.js';
 import { Reporter } from './reporter.js';
+import { lockStateFolder } from './state-lock.js';
 import { StateFolder, type StoredCredential } from './state-folder.js';
 import type { SupervisorContext, SupervisorSettings } from './supervisor-context.js';
 
@@ -75,7 +76,7 @@ const REMEMBERED_TASKS = 1_000;
 
 /** The process beside mongod and mongos on a host. */
 export interface Agent {
-  /** Enrols the host if need be, takes up its goal and begins to converge. Rejects when enrolment is refused. */
+  /** Enrols the host if need be, takes up its goal and begins to converge. Rejects when enrolment is refused or another agent has the state folder. */
   start(): Promise<void>;
   /** Ends the agent. `leave`: processes run on, and the next agent adopts them; `stop`: they are stopped in order first. */
   stop(options: { processes: 'leave' | 'stop' }): Promise<void>;
@@ -106,6 +107,7 @@ class RunningAgent implements Agent {
   #channelError: ChannelError | null = null;
   readonly #taskResults = new Map<string, { readonly result: AgentTaskResult; sent: boolean }>();
   #waiters: (() => void)[] = [];
+  #unlock: () => Promise<void> = () => Promise.resolve();
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -151,7 +153,13 @@ class RunningAgent implements Agent {
 
   async start(): Promise<void> {
     await this.#state.prepare();
-    this.#credential = (await this.#state.credential()) ?? (await this.#enrol());
+    this.#unlock = await lockStateFolder(this.#state.path);
+    try {
+      this.#credential = (await this.#state.credential()) ?? (await this.#enrol());
+    } catch (error) {
+      await this.#unlock();
+      throw error;
+    }
     this.#polling = this.#poll();
     this.#reporter.start();
   }
@@ -163,6 +171,7 @@ class RunningAgent implements Agent {
     this.#reporter.stop();
     await Promise.all([...this.#supervisors.values()].map((supervisor) => supervisor.stop()));
     this.#channel.close();
+    await this.#unlock();
   }
 
   async readiness(): Promise<{ ok: boolean; detail?: string }> {
