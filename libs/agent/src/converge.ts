@@ -18,7 +18,7 @@ export interface SetView {
 
 /** What the leading mongos's agent sees of its cluster. */
 export interface RouterView {
-  /** Names in `listShards`; null while unknown. */
+  /** Names in `listShards`, by the last answer of this run; null while there was none. */
   readonly shards: readonly string[] | null;
 }
 
@@ -35,6 +35,8 @@ export interface Reality {
   readonly retryAt: number | null;
   /** A data path, or the rest of one, exists. */
   readonly dataExists: boolean;
+  /** It was seen as a member of its set in this or an earlier run. */
+  readonly wasMember: boolean;
   /** Null unless this process leads its set and is ready. */
   readonly set: SetView | null;
   /** Null unless this mongos leads and is ready. */
@@ -134,24 +136,40 @@ function whileRunning({ goal, reality, settings, now }: ConvergeInput): Decision
   const { retryAt } = reality.administration;
   const action = administration(goal, reality, settings, now);
   if (action === null) return nothing;
+  if ('blocked' in action) return blocked(action.blocked);
   if ('at' in action) return wait(action.at);
   return now < retryAt ? wait(retryAt) : act(action);
 }
 
-function administration(goal: ProcessGoal, reality: Reality, settings: ConvergeSettings, now: number): Action | { at: number } | null {
+const LOST_SET =
+  'The replica set was initiated before, and none of its members knows of it any more: its data is gone, or its volume is not mounted. ' +
+  'It is not initiated again, because an empty set would pass for the old one.';
+
+function administration(
+  goal: ProcessGoal,
+  reality: Reality,
+  settings: ConvergeSettings,
+  now: number,
+): Action | { at: number } | { blocked: string } | null {
   const { set, router } = reality;
   const { steppedUpAt } = reality.administration;
   if (goal.replicaSet?.leads && set !== null) {
-    if (set.self === 'uninitialized' && set.peers === 'uninitialized' && !goal.adopted) return { kind: 'initiate' };
+    if (set.self === 'uninitialized' && set.peers === 'uninitialized' && !goal.adopted) {
+      return reality.wasMember ? { blocked: LOST_SET } : { kind: 'initiate' };
+    }
     if (set.self === 'member' && !set.primarySeen && set.choice?.kind === 'step-up') {
       const notBefore = steppedUpAt === null ? now : steppedUpAt + settings.stepUpPatienceMs;
       return now < notBefore ? { at: notBefore } : { kind: 'step-up', host: set.choice.host };
     }
   }
-  if (goal.router?.leads && router !== null && router.shards !== null) {
-    const known = router.shards;
-    const missing = goal.router.shards.map((shard) => shard.name).filter((name) => !known.includes(name));
-    if (missing.length > 0) return { kind: 'add-shards', names: missing };
-  }
-  return null;
+  const missing = missingShards(goal, router) ?? [];
+  return missing.length > 0 ? { kind: 'add-shards', names: missing } : null;
+}
+
+/** Shards that the cluster of a leading mongos still lacks: without any, a write finds no place to go. Null while unknown, none for every other process. */
+export function missingShards(goal: ProcessGoal, router: RouterView | null): readonly string[] | null {
+  if (!goal.router?.leads) return [];
+  const known = router?.shards;
+  if (known == null) return null;
+  return goal.router.shards.map((shard) => shard.name).filter((name) => !known.includes(name));
 }

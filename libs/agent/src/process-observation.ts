@@ -22,6 +22,8 @@ export interface ObservedFacts {
   readonly version: string | null;
   readonly isMember: boolean;
   readonly hello: Hello | null;
+  /** Every shard of the cluster that this mongos leads is known to have been added; true for every other process. */
+  readonly complete: boolean;
   /** State by the process's own log; for a member whose `hello` does not tell (STARTUP2, RECOVERING). */
   readonly loggedState: string | null;
   readonly readyAt: number | null;
@@ -58,7 +60,7 @@ export function observationOf(facts: ObservedFacts): ProcessObservation {
     since: facts.since.toISOString(),
     version: facts.version,
     memberState: running && facts.isMember ? (hello?.memberState ?? facts.loggedState) : null,
-    writable: hello?.writable ?? false,
+    writable: (hello?.writable ?? false) && facts.complete,
     exitCode: facts.lastEnd?.code ?? null,
     exitSignal: facts.lastEnd?.signal ?? null,
     error: causes.find((cause) => cause !== null) ?? null,

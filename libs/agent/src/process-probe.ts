@@ -9,7 +9,7 @@ import {
   type StepUpChoice,
 } from '@atrest/mongod';
 import { BackgroundLoop } from '@atrest/platform-time';
-import type { RouterView, SetView } from './converge.js';
+import { missingShards, type RouterView, type SetView } from './converge.js';
 
 /** What a server said of itself when it was last asked. */
 export interface ProbeView {
@@ -89,7 +89,7 @@ export class ProcessProbe {
   #isExpectingChange(): boolean {
     const { hello, set, router } = this.#view;
     if (hello === null) return true;
-    if (hello.kind === 'mongos') return router !== null && router.shards === null;
+    if (hello.kind === 'mongos') return missingShards(this.#options.goal(), router) === null;
     return this.#options.goal().replicaSet !== null && hello.primary === null && !hello.writable && (set === null || !set.primarySeen);
   }
 
@@ -111,7 +111,7 @@ export class ProcessProbe {
       hello,
       version,
       set: goal.replicaSet?.leads ? await this.#lookAtSet(goal, hello) : null,
-      router: goal.router?.leads && hello.kind === 'mongos' ? await this.#lookAtRouter() : null,
+      router: goal.router?.leads && hello.kind === 'mongos' ? await this.#lookAtRouter(before.router) : null,
     });
   }
 
@@ -138,9 +138,10 @@ export class ProcessProbe {
     return seen.includes('unreachable') ? 'unreachable' : 'uninitialized';
   }
 
-  async #lookAtRouter(): Promise<RouterView> {
+  async #lookAtRouter(before: RouterView | null): Promise<RouterView> {
     const shards = valueOf(await this.#connection.listShards());
-    return { shards: shards === null ? null : shards.map((shard) => shard.name) };
+    // Without its config servers a mongos goes on with what it knows, and so do we.
+    return { shards: shards?.map((shard) => shard.name) ?? before?.shards ?? null };
   }
 
   #set(view: ProbeView): void {

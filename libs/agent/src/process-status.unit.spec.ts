@@ -57,6 +57,7 @@ describe('observation', () => {
     version: '4.4.6-8',
     isMember: true,
     hello: { kind: 'member', memberState: 'PRIMARY', writable: true, setName: 'rs0', primary: 'h:1' },
+    complete: true,
     loggedState: 'PRIMARY',
     readyAt: 0,
     stop: null,
@@ -72,6 +73,12 @@ describe('observation', () => {
     expect(observationOf(observed)).toMatchObject({ memberState: 'PRIMARY', writable: true, error: null });
     const recovering = { ...observed.hello!, memberState: null, writable: false };
     expect(observationOf({ ...observed, hello: recovering, loggedState: 'RECOVERING' })).toMatchObject({ memberState: 'RECOVERING' });
+  });
+
+  it('promises no writes of a mongos whose cluster lacks shards', () => {
+    const mongos = { ...observed, isMember: false, hello: { ...observed.hello!, kind: 'mongos' as const, memberState: null } };
+    expect(observationOf(mongos)).toMatchObject({ status: 'running', writable: true });
+    expect(observationOf({ ...mongos, complete: false })).toMatchObject({ status: 'running', writable: false });
   });
 
   it('promises no writes of a process that stops', () => {

@@ -3,7 +3,7 @@ import { optionValue, tailLog, type ProcessIdentity, type SupervisedProcess, typ
 import type { Logger } from '@atrest/platform-logging';
 import { backoffMs, BackgroundLoop } from '@atrest/platform-time';
 import { addShards, initiate, stepUp, type AdministrationOutcome } from './administration.js';
-import { converge, type Action, type Decision, type Reality } from './converge.js';
+import { converge, missingShards, type Action, type Decision, type Reality } from './converge.js';
 import { dataExists, removeDataPath } from './data-path.js';
 import { follow, isProcessFailure, launch, type Launched } from './launch.js';
 import { observationOf, type LastEnd } from './process-observation.js';
@@ -31,6 +31,7 @@ export class ProcessSupervisor {
   #failures = 0;
   #retryAt: number | null = null;
   #dataExists = false;
+  #wasMember: boolean | null = null;
   #lastEnd: LastEnd | null = null;
   #blocked: string | null = null;
   #oddity: string | null = null;
@@ -133,9 +134,18 @@ export class ProcessSupervisor {
     }
     if (this.#run) await this.#run.look(this.#context.ticks());
     if (goal.desired === 'removed' && goal.dbPath !== null) this.#dataExists = await dataExists(goal.dbPath);
+    await this.#noteMembership();
     if (this.#run?.ready && this.#run.stop === null) this.#lastEnd = null;
     this.#version = this.#run?.view.version ?? this.#version;
     this.#looked = true;
+  }
+
+  /** Outlives the data path: a member that has lost it must not be mistaken for a new one. */
+  async #noteMembership(): Promise<void> {
+    this.#wasMember ??= await this.#context.state.wasMember(this.goal.id);
+    if (this.#wasMember || this.#run?.view.hello?.kind !== 'member') return;
+    await this.#context.state.rememberMember(this.goal.id);
+    this.#wasMember = true;
   }
 
   #decide(): Decision {
@@ -147,6 +157,7 @@ export class ProcessSupervisor {
       deniedAt: run?.deniedAt ?? null,
       retryAt: this.#retryAt,
       dataExists: this.#dataExists,
+      wasMember: this.#wasMember ?? false,
       set: run?.view.set ?? null,
       router: run?.view.router ?? null,
       administration: run?.administration ?? { busy: false, retryAt: 0, steppedUpAt: null },
@@ -169,6 +180,7 @@ export class ProcessSupervisor {
       case 'forget':
         this.#forgotten = true;
         await this.#context.state.forgetProcess(this.goal.id);
+        this.#wasMember = false;
         return;
       case 'initiate':
         return this.#administer('initiating the replica set', (run) => initiate(run.probe.connection, this.goal));
@@ -341,6 +353,7 @@ export class ProcessSupervisor {
       version: this.#version,
       isMember: this.goal.replicaSet !== null,
       hello: run?.view.hello ?? null,
+      complete: missingShards(this.goal, run?.view.router ?? null)?.length === 0,
       loggedState: run?.log.memberState ?? null,
       readyAt: run?.readyAt ?? null,
       stop: run?.stop ?? null,
