@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ProcessGoal, ProcessObservation } from '@atrest/contracts';
 import { newObjectId } from '@atrest/contracts';
@@ -349,6 +349,32 @@ describe('replica set of three', () => {
     expect(messages.filter((message) => message.startsWith('stepping up')).length).toBeLessThanOrEqual(1);
     expect(messages.filter((message) => message.startsWith('initiating'))).toEqual([]);
     expect(await host.client(url).db('shop').collection('orders').countDocuments()).toBe(1);
+  });
+
+  it('that has lost its data is not initiated again: an empty set would pass for the old one', async () => {
+    const set = await host.replicaSet('rs0', 2);
+    goals = set;
+    host.controlPlane.order(goals);
+    await host.startAgent();
+    await host.controlPlane.until('the set to be writable', writable(goals));
+    host.controlPlane.order(desire(goals, stop));
+    await host.controlPlane.until('both to be stopped', stopped(goals));
+    for (const { dbPath } of set) await rm(dbPath, { recursive: true });
+
+    host.controlPlane.order(goals);
+    const failed = await host.controlPlane.until(
+      'both to be refused',
+      all(goals, (process) => process.status === 'failed'),
+    );
+    for (const goal of goals) expect(failed.get(goal.id)!.error).toMatch(/is gone.*mounted/);
+    for (const { dbPath } of set) await mkdir(dbPath);
+    await host.endAgent();
+    await host.startAgent();
+    const [leader] = goals as [ProcessGoal];
+    const empty = await host.controlPlane.until('the loss to be seen', (observed) =>
+      /initiated before/.test(observed.get(leader.id)?.error ?? ''),
+    );
+    expect(empty.get(leader.id)).toMatchObject({ status: 'running', writable: false });
   });
 
   it('is initiated and stepped up by its leader also when its members are on two hosts', async () => {

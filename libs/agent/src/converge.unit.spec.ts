@@ -31,6 +31,7 @@ const absent: Reality = {
   deniedAt: null,
   retryAt: null,
   dataExists: true,
+  wasMember: false,
   set: null,
   router: null,
   administration: { busy: false, retryAt: 0, steppedUpAt: null },
@@ -93,6 +94,7 @@ describe('from what is to what should be', () => {
     ['does not initiate while a member is missing', {}, { ...present, ready: true, set: { ...fresh, peers: 'unreachable' } }, null],
     ['does not initiate beside a member that has data', {}, { ...present, ready: true, set: { ...fresh, peers: 'initialized' } }, null],
     ['does not initiate an adopted set', { adopted: true }, { ...present, ready: true, set: fresh }, null],
+    ['does not initiate what has lost its data', {}, { ...present, ready: true, set: fresh, wasMember: true }, null],
     ['steps up the chosen member', {}, { ...present, ready: true, set: member }, 'step-up'],
     ['leaves elections to a set that has had a primary', {}, { ...present, ready: true, set: { ...member, primarySeen: true } }, null],
     [
@@ -161,6 +163,7 @@ describe('whatever is seen', () => {
     deniedAt: fc.option(time),
     retryAt: fc.option(time),
     dataExists: fc.boolean(),
+    wasMember: fc.boolean(),
     set: fc.option(
       fc.record({
         self: fc.constantFrom('uninitialized' as const, 'member' as const, 'other' as const),
@@ -213,6 +216,7 @@ describe('whatever is seen', () => {
           case 'initiate':
             expect(wanted.adopted).toBe(false);
             expect(reality.set).toMatchObject({ self: 'uninitialized', peers: 'uninitialized' });
+            expect(reality.wasMember).toBe(false);
             break;
           case 'step-up':
             expect(reality.set?.primarySeen).toBe(false);

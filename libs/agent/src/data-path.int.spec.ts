@@ -31,6 +31,14 @@ describe('data path', () => {
     expect(await readdir(root)).toEqual(['data']);
   });
 
+  it('that was used before is not created again: more likely its volume is not mounted', async () => {
+    const path = join(data, 'shop', 'rs0-0');
+    await expect(prepareDataPath(data, path, false, true)).rejects.toThrow(/shop is gone.*mounted/);
+    expect(await readdir(data)).toEqual([]);
+    await mkdir(path, { recursive: true });
+    await prepareDataPath(data, path, false, true);
+  });
+
   it('is used elsewhere when it exists, and of an adopted process never created', async () => {
     await mkdir(join(root, 'volume'));
     await prepareDataPath(data, join(root, 'volume'), false);

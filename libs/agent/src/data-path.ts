@@ -16,11 +16,12 @@ const trashOf = (dbPath: string) => `${dbPath}.atrest-removing`;
 
 /**
  * Makes a data path ready for use. Below the data folder it is created (mode 0700, no symbolic links on the way); anywhere else it must
- * exist, because a missing one there is more likely a volume that is not mounted than a folder that somebody forgot.
+ * exist, because a missing one there is more likely a volume that is not mounted than a folder that somebody forgot. The same holds for one
+ * that was used before.
  *
  * @throws DataPathError
  */
-export async function prepareDataPath(dataFolder: string, dbPath: string, adopted: boolean): Promise<void> {
+export async function prepareDataPath(dataFolder: string, dbPath: string, adopted: boolean, usedBefore = false): Promise<void> {
   if (!isAbsolute(dbPath)) throw new DataPathError(`The data path ${dbPath} is not absolute.`);
   const below = await partsBelow(dataFolder, dbPath);
   if (adopted || below === null) {
@@ -35,7 +36,13 @@ export async function prepareDataPath(dataFolder: string, dbPath: string, adopte
     if (found?.isSymbolicLink())
       throw new DataPathError(`${path} is a symbolic link; a data path below the data folder may not lead out of it.`);
     if (found && !found.isDirectory()) throw new DataPathError(`${path} is not a folder.`);
-    if (!found) await mkdir(path, { mode: 0o700 });
+    if (found) continue;
+    if (usedBefore) {
+      throw new DataPathError(
+        `${path} is gone although the process used it before. Is its volume mounted? To have the process begin without data, create ${dbPath} by hand.`,
+      );
+    }
+    await mkdir(path, { mode: 0o700 });
   }
 }
 

@@ -36,7 +36,8 @@ export async function launch(context: SupervisorContext, goal: ProcessGoal, stil
   const { runner, state, programs, dataFolder, childEnvironment } = context;
   const program = goal.kind === 'mongos' ? programs.mongos : programs.mongod;
   if (program === null) throw new StartError('There is no mongos on this host. Set MONGOS_BIN or the folder of the programs.');
-  if (goal.dbPath !== null) await prepareDataPath(dataFolder, goal.dbPath, goal.adopted);
+  const usedBefore = (await state.processRecord(goal.id)) !== null;
+  if (goal.dbPath !== null) await prepareDataPath(dataFolder, goal.dbPath, goal.adopted, usedBefore);
   await state.rotateLog(goal.id);
   const { argv, logPath } = commandLine(goal, state.logPath(goal.id), context.allowsColocation ? SHARED_HOST_CACHE_GB : null);
   const consolePath = state.consolePath(goal.id);

@@ -56,6 +56,15 @@ export class StateFolder {
     await writeDurably(this.#process(processId, 'json'), JSON.stringify(record));
   }
 
+  /** Whether the process was ever seen as a member of an initiated replica set. */
+  async wasMember(processId: string): Promise<boolean> {
+    return (await readIfExists(this.#process(processId, 'member'))) !== null;
+  }
+
+  async rememberMember(processId: string): Promise<void> {
+    await writeDurably(this.#process(processId, 'member'), '');
+  }
+
   logPath(processId: string): string {
     return this.#process(processId, 'log');
   }
@@ -76,7 +85,7 @@ export class StateFolder {
 
   /** Removes what is kept of a process that is no more. */
   async forgetProcess(processId: string): Promise<void> {
-    for (const suffix of ['json', 'log', 'log.1', 'console.log']) await rm(this.#process(processId, suffix), { force: true });
+    for (const suffix of ['json', 'member', 'log', 'log.1', 'console.log']) await rm(this.#process(processId, suffix), { force: true });
   }
 
   #process(processId: string, suffix: string): string {
