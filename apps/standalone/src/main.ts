@@ -3,32 +3,14 @@ import { ConfigError } from '@atrest/platform-config';
 import { createLogger } from '@atrest/platform-logging';
 import { readConfiguration } from './configuration.js';
 import { Standalone } from './standalone.js';
+import { summaryLines } from './summary-lines.js';
 
 async function main(): Promise<void> {
   const configuration = readConfiguration(process.env);
   const logger = createLogger({ service: 'standalone', level: configuration.ATREST_LOG_LEVEL, pretty: process.stdout.isTTY });
   const system = await Standalone.start(configuration, logger);
-  const { apiUrl, owner, mailboxUrl, developmentKms, servers } = system.summary;
-  const lines = [`Atrest is ready at ${apiUrl}`];
-  if (owner !== null) {
-    lines.push(
-      'The first organisation owner, shown this once:',
-      `  organisation  ${owner.orgId}`,
-      `  client id     ${owner.clientId}`,
-      `  client secret ${owner.secret}`,
-    );
-  }
-  if (mailboxUrl !== null) lines.push(`Mail is caught at ${mailboxUrl}`);
-  if (developmentKms !== null) {
-    const { accessKeyId, secretAccessKey } = developmentKms.credentials;
-    lines.push(
-      `Development KMS (AWS protocol, not for production) at ${developmentKms.server.url}`,
-      `  access key    ${accessKeyId}`,
-      `  secret key    ${secretAccessKey}`,
-    );
-  }
-  if (servers !== null) lines.push(`Database server: ${servers.description}`);
-  console.log(`\n${lines.join('\n')}\n`);
+  const { servers } = system.summary;
+  console.log(`\n${summaryLines(system.summary).join('\n')}\n`);
 
   const signal = await Promise.race(['SIGINT', 'SIGTERM'].map(async (name) => (await once(process, name), name)));
   logger.info({ signal }, 'stopping');

@@ -15,7 +15,7 @@ await runUntilSignal('npm run services', async () => {
       const system = await ServiceProcesses.start({ configuration, environment: process.env, logger });
       const programs = [...system.programs.values()].map(({ name, pid }) => `  ${name.padEnd(18)}${pid}`);
       const lines = [...summaryLines(system.summary), `Kafka: ${system.summary.brokers}`, 'Processes:', ...programs];
-      console.log(`\n${lines.join('\n')}\nLogs: ${system.logFolder}\n`);
+      process.stdout.write(`\n${lines.join('\n')}\nLogs: ${system.logFolder}\n\n`);
       return system;
     },
   };

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '@atrest/platform-logging';
 import { EmbeddedPostgres } from '@atrest/platform-persistence';
 import { KafkaBroker, type MailCatcher } from '@atrest/testing';
+import { ApiClient } from '../demo/api-client.js';
 import { startDevelopmentKms, startMailCatcher } from '../development-tools.js';
 import { freePort } from '../free-port.js';
 import { findServers, type Servers } from '../servers.js';
@@ -121,7 +122,7 @@ export class ServiceProcesses {
     await untilReady(apiUrl);
 
     const servers = await findServers({
-      environment,
+      environment: process.env,
       download: configuration.ATREST_MONGOD_DOWNLOAD,
       cacheFolder: join(dataFolder, 'download'),
       logger,
@@ -133,6 +134,7 @@ export class ServiceProcesses {
       // It stops mongod first, which may take as long as SIGKILL is not allowed.
       stopLimitMs: configuration.ATREST_STOP_KILL_AFTER + 30_000,
     });
+    if (owner !== null) await untilHostIsThere(apiUrl, owner);
     const summary = { apiUrl, owner, mailboxUrl: mailCatcher.pageUrl, developmentKms, servers, brokers };
     return new ServiceProcesses(summary, mailCatcher, programs, postgres, kafka, logs, leftovers, closers, logger);
   }
@@ -187,18 +189,32 @@ async function bootstrap(
   return (JSON.parse(answer) as { owner: StandaloneSummary['owner'] }).owner;
 }
 
-/** Until every service says that it can work; what it waited for is the error's text. */
-async function untilReady(apiUrl: string): Promise<void> {
+/** Until every service says that it can work. */
+function untilReady(apiUrl: string): Promise<void> {
+  return untilDone(async () => {
+    const answer = await fetch(`${apiUrl}/readyz`);
+    if (!answer.ok) throw new Error(`The services are not ready: ${await answer.text()}`);
+  });
+}
+
+/** After the first start: until the agent has enrolled, so that a cluster can be created at once. */
+function untilHostIsThere(apiUrl: string, owner: NonNullable<StandaloneSummary['owner']>): Promise<void> {
+  const api = new ApiClient(apiUrl, owner);
+  return untilDone(async () => {
+    const { totalCount } = await api.get<{ totalCount: number }>(`/orgs/${owner.orgId}/hosts`);
+    if (totalCount === 0) throw new Error('The agent has not enrolled');
+  });
+}
+
+/** Tries again until nothing is thrown; what was thrown last is thrown when it takes too long. */
+async function untilDone(attempt: () => Promise<void>): Promise<void> {
   const deadline = performance.now() + READY_LIMIT_MS;
-  for (let last = 'no answer'; ;) {
+  for (;;) {
     try {
-      const answer = await fetch(`${apiUrl}/readyz`);
-      if (answer.ok) return;
-      last = await answer.text();
+      return await attempt();
     } catch (error) {
-      last = error instanceof Error ? error.message : String(error);
+      if (performance.now() > deadline) throw error;
     }
-    if (performance.now() > deadline) throw new Error(`The services are not ready: ${last}`);
     await delay(100);
   }
 }
