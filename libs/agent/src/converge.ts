@@ -35,7 +35,7 @@ export interface Reality {
   readonly retryAt: number | null;
   /** A data path, or the rest of one, exists. */
   readonly dataExists: boolean;
-  /** It was seen as a member of its set in this or an earlier run. */
+  /** It was seen as a member of its set, or as the mongos of a complete cluster, in this or an earlier run. */
   readonly wasMember: boolean;
   /** Null unless this process leads its set and is ready. */
   readonly set: SetView | null;
@@ -168,7 +168,8 @@ function administration(
 
 /** Shards that the cluster of a leading mongos still lacks: without any, a write finds no place to go. Null while unknown, none for every other process. */
 export function missingShards(goal: ProcessGoal, router: RouterView | null): readonly string[] | null {
-  if (!goal.router?.leads) return [];
+  // The shards of an adopted cluster are its own business, and may have other names than their replica sets.
+  if (!goal.router?.leads || goal.adopted) return [];
   const known = router?.shards;
   if (known == null) return null;
   return goal.router.shards.map((shard) => shard.name).filter((name) => !known.includes(name));

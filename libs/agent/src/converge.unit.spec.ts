@@ -133,6 +133,7 @@ describe('from what is to what should be', () => {
     expect(decide(lead, { ...ready, router: { shards: ['s1'] } }).action).toEqual({ kind: 'add-shards', names: ['s2'] });
     expect(decide(lead, { ...ready, router: { shards: ['s1', 's2', 'other'] } })).toEqual(nothing);
     expect(decide(lead, { ...ready, router: { shards: null } })).toEqual(nothing);
+    expect(decide({ ...lead, adopted: true }, { ...ready, router: { shards: ['theirs'] } })).toEqual(nothing);
   });
 
   it('starts from a remembered goal only what needs no key, and deletes nothing from it', () => {

@@ -140,10 +140,16 @@ export class ProcessSupervisor {
     this.#looked = true;
   }
 
-  /** Outlives the data path: a member that has lost it must not be mistaken for a new one. */
+  /**
+   * Outlives the data path: a member that has lost it must not be mistaken for a new one. And outlives the right to ask: once a cluster has users, nobody
+   * tells an agent without a password which shards it has.
+   */
   async #noteMembership(): Promise<void> {
     this.#wasMember ??= await this.#context.state.wasMember(this.goal.id);
-    if (this.#wasMember || this.#run?.view.hello?.kind !== 'member') return;
+    const view = this.#run?.view;
+    const isMember =
+      view?.hello?.kind === 'member' || (view?.hello?.kind === 'mongos' && missingShards(this.goal, view.router)?.length === 0);
+    if (this.#wasMember || !isMember) return;
     await this.#context.state.rememberMember(this.goal.id);
     this.#wasMember = true;
   }
@@ -353,7 +359,7 @@ export class ProcessSupervisor {
       version: this.#version,
       isMember: this.goal.replicaSet !== null,
       hello: run?.view.hello ?? null,
-      complete: missingShards(this.goal, run?.view.router ?? null)?.length === 0,
+      complete: this.#wasMember === true || missingShards(this.goal, run?.view.router ?? null)?.length === 0,
       loggedState: run?.log.memberState ?? null,
       readyAt: run?.readyAt ?? null,
       stop: run?.stop ?? null,

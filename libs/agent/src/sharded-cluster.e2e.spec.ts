@@ -1,5 +1,7 @@
+import { join } from 'node:path';
 import type { ProcessGoal, ProcessObservation } from '@atrest/contracts';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { StateFolder } from './state-folder.js';
 import { TestHost } from './test-host.contract.js';
 
 let host: TestHost;
@@ -53,6 +55,8 @@ describe('sharded cluster', () => {
     await host.controlPlane.until('all to be writable', (observed) => goals.every((goal) => observed.get(goal.id)?.writable));
     // The shard was added by the mongos that leads; it is not called writable before, when a write would find no place to go.
     await orders().insertOne({ n: 1 });
+    // Kept for the day when the cluster has users and tells the agent nothing any more.
+    expect(await new StateFolder(join(host.folder, 'state')).wasMember(mongos.id)).toBe(true);
 
     await order('stopped', ['mongos', 'mongod', 'config']);
     const seen = await host.controlPlane.until('all to be stopped', (observed) =>
