@@ -2,7 +2,7 @@ import { lstat, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { dataExists, DataPathError, prepareDataPath, removeDataPath } from './data-path.js';
+import { dataExists, DataPathError, keepApart, prepareDataPath, removeDataPath } from './data-path.js';
 
 let root: string;
 let data: string;
@@ -37,6 +37,16 @@ describe('data path', () => {
     expect(await readdir(data)).toEqual([]);
     await mkdir(path, { recursive: true });
     await prepareDataPath(data, path, false, true);
+  });
+
+  it('is never in, around or at the state folder of the agent, not even through a link', async () => {
+    const state = join(data, 'state');
+    await mkdir(state);
+    await symlink(state, join(root, 'link'));
+    for (const path of [state, data, join(state, 'processes'), join(root, 'link')]) {
+      await expect(keepApart(path, state)).rejects.toBeInstanceOf(DataPathError);
+    }
+    await keepApart(join(data, 'state-2'), state);
   });
 
   it('is used elsewhere when it exists, and of an adopted process never created', async () => {

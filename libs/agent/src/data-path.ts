@@ -46,6 +46,22 @@ export async function prepareDataPath(dataFolder: string, dbPath: string, adopte
   }
 }
 
+/**
+ * No database in, around or at the agent's own state: it would mix with the credential of this host, and be removed together with it.
+ *
+ * @throws DataPathError
+ */
+export async function keepApart(dbPath: string, stateFolder: string): Promise<void> {
+  const real = async (path: string) => realpath(path).catch(() => resolve(path));
+  const [data, state] = [await real(dbPath), await real(stateFolder)];
+  if (overlap(data, state)) throw new DataPathError(`The data path ${dbPath} and the agent's state folder lie within each other.`);
+}
+
+/** Whether two absolute paths are the same or one lies within the other. */
+export function overlap(a: string, b: string): boolean {
+  return a === b || a.startsWith(`${b}${sep}`) || b.startsWith(`${a}${sep}`);
+}
+
 /** Whether there is anything to remove. */
 export async function dataExists(dbPath: string): Promise<boolean> {
   return (await statOf(dbPath)) !== undefined || (await statOf(trashOf(dbPath))) !== undefined;

@@ -10,7 +10,7 @@ import {
   type SupervisedProcess,
   type TableEntry,
 } from '@atrest/mongod';
-import { DataPathError, prepareDataPath } from './data-path.js';
+import { DataPathError, keepApart, prepareDataPath } from './data-path.js';
 import type { SupervisorContext } from './supervisor-context.js';
 
 /** A host that takes several members of one set is for trying things out: each mongod would take half of its memory. The least that mongod accepts. */
@@ -37,7 +37,10 @@ export async function launch(context: SupervisorContext, goal: ProcessGoal, stil
   const program = goal.kind === 'mongos' ? programs.mongos : programs.mongod;
   if (program === null) throw new StartError('There is no mongos on this host. Set MONGOS_BIN or the folder of the programs.');
   const usedBefore = (await state.processRecord(goal.id)) !== null;
-  if (goal.dbPath !== null) await prepareDataPath(dataFolder, goal.dbPath, goal.adopted, usedBefore);
+  if (goal.dbPath !== null) {
+    await keepApart(goal.dbPath, state.path);
+    await prepareDataPath(dataFolder, goal.dbPath, goal.adopted, usedBefore);
+  }
   await state.rotateLog(goal.id);
   const { argv, logPath } = commandLine(goal, state.logPath(goal.id), context.allowsColocation ? SHARED_HOST_CACHE_GB : null);
   const consolePath = state.consolePath(goal.id);

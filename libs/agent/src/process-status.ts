@@ -1,4 +1,6 @@
+import { resolve } from 'node:path';
 import type { ProcessGoal, ProcessObservation } from '@atrest/contracts';
+import { overlap } from './data-path.js';
 
 export type ProcessStatus = ProcessObservation['status'];
 
@@ -27,7 +29,14 @@ export function statusOf(facts: StatusFacts): ProcessStatus {
   return facts.failed && facts.desired === 'running' ? 'failed' : 'stopped';
 }
 
-/** Processes of one goal that would use the same data path or port, by id: the later ones are not touched, since whatever was done to one would be done to the other. */
+function holdsDataOf(goal: ProcessGoal, other: ProcessGoal): boolean {
+  return other.id !== goal.id && goal.dbPath !== null && other.dbPath !== null && overlap(resolve(goal.dbPath), resolve(other.dbPath));
+}
+
+/**
+ * Processes of one goal that would use the same data path or port, by id: the later ones are not touched, since whatever was done to one would be done to
+ * the other. Nor is one whose data is to be removed where another one's data lies.
+ */
 export function conflictingProcesses(processes: readonly ProcessGoal[]): Map<string, string> {
   const owners = new Map<string, string>();
   const conflicts = new Map<string, string>();
@@ -37,6 +46,9 @@ export function conflictingProcesses(processes: readonly ProcessGoal[]): Map<str
       if (owner === undefined) owners.set(resource, goal.id);
       else if (!conflicts.has(goal.id)) conflicts.set(goal.id, `The goal gives ${resource} to process ${owner} too.`);
     }
+    const other = goal.desired === 'removed' && goal.deleteData ? processes.find((each) => holdsDataOf(goal, each)) : undefined;
+    if (other && !conflicts.has(goal.id))
+      conflicts.set(goal.id, `With its data path ${goal.dbPath} the data of process ${other.id} would be removed.`);
   }
   return conflicts;
 }

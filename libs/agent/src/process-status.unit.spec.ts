@@ -110,4 +110,14 @@ describe('conflicts', () => {
       ['3', 'The goal gives port 1 to process 1 too.'],
     ]);
   });
+
+  it('names the removal that would take the data of another process along', () => {
+    const removed = { ...goal, desired: 'removed', deleteData: true } as ProcessGoal;
+    const around = (dbPath: string) =>
+      [...conflictingProcesses([removed, { ...goal, id: '2', dbPath, port: 2, desired: 'running' }])].map(([id]) => id);
+    expect(around('/d/1/inner')).toEqual(['1']);
+    expect(around('/d')).toEqual(['1']);
+    expect(around('/d/10')).toEqual([]);
+    expect([...conflictingProcesses([goal, { ...goal, id: '2', dbPath: '/d/1/inner', port: 2 }])]).toEqual([]);
+  });
 });

@@ -4,7 +4,7 @@ import type { Logger } from '@atrest/platform-logging';
 import { backoffMs, BackgroundLoop } from '@atrest/platform-time';
 import { addShards, initiate, stepUp, type AdministrationOutcome } from './administration.js';
 import { converge, missingShards, type Action, type Decision, type Reality } from './converge.js';
-import { dataExists, removeDataPath } from './data-path.js';
+import { dataExists, keepApart, removeDataPath } from './data-path.js';
 import { follow, isProcessFailure, launch, type Launched } from './launch.js';
 import { observationOf, type LastEnd } from './process-observation.js';
 import { statusOf, type ProcessStatus } from './process-status.js';
@@ -301,6 +301,7 @@ export class ProcessSupervisor {
     const { dbPath } = this.goal;
     if (dbPath === null) return;
     try {
+      await keepApart(dbPath, this.#context.state.path);
       await removeDataPath(this.#context.dataFolder, dbPath);
       this.#logger.warn({ dbPath }, 'data path removed, as the goal says');
     } catch (error) {
