@@ -2,7 +2,11 @@ import type { ProcessGoal } from '@atrest/contracts';
 import { chooseStepUp, initialConfiguration, MongodConnection, parseAddress, type CommandOutcome } from '@atrest/mongod';
 
 /** The result of a command that changes a replica set or a cluster. */
-export type AdministrationOutcome = { readonly ok: true } | { readonly ok: false; readonly error: string };
+export type AdministrationOutcome =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly error: string }
+  /** Nothing was done: what the command needs is not there yet. */
+  | { readonly ok: 'too-early' };
 
 const done: AdministrationOutcome = { ok: true };
 
@@ -16,21 +20,27 @@ export async function initiate(connection: MongodConnection, goal: ProcessGoal):
 
 /**
  * Has one member call an election, wherever it runs. Asked directly, the member must itself see all others and no primary, so that an order
- * that comes late does no harm. A lost election is no error: the set calls one by itself within seconds.
+ * that comes late does no harm; when it does not see them yet, it is asked again soon. A lost election is no error: the set calls one by itself within seconds.
  */
-export async function stepUp(own: MongodConnection, goal: ProcessGoal, host: string): Promise<AdministrationOutcome> {
+export async function stepUp(
+  own: Pick<MongodConnection, 'replicaSetStatus' | 'stepUp'>,
+  goal: ProcessGoal,
+  host: string,
+): Promise<AdministrationOutcome> {
   if (!goal.replicaSet) return done;
   const ownStatus = await own.replicaSetStatus();
   const isOwn = ownStatus.ok && ownStatus.value.members.some((member) => member.self && member.name === host);
-  const connection = isOwn ? own : new MongodConnection(parseAddress(host));
+  const other = isOwn ? null : new MongodConnection(parseAddress(host));
+  const connection = other ?? own;
   try {
     const status = isOwn ? ownStatus : await connection.replicaSetStatus();
     if (!status.ok) return named(status, `${host} could not be stepped up`);
-    if (chooseStepUp(status.value, goal.replicaSet.members).kind !== 'step-up') return done;
+    const { kind } = chooseStepUp(status.value, goal.replicaSet.members);
+    if (kind !== 'step-up') return kind === 'has-primary' ? done : { ok: 'too-early' };
     const outcome = await connection.stepUp();
     return !outcome.ok && outcome.failure.kind === 'election-failed' ? done : named(outcome, `${host} could not be stepped up`);
   } finally {
-    if (!isOwn) await connection.close();
+    await other?.close();
   }
 }
 

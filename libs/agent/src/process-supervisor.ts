@@ -321,13 +321,16 @@ export class ProcessSupervisor {
       .catch((error: unknown): AdministrationOutcome => ({ ok: false, error: error instanceof Error ? error.message : String(error) }))
       .then((outcome) => {
         const { administration } = run;
+        const error = outcome.ok === false ? outcome.error : null;
         administration.busy = false;
-        administration.failures = outcome.ok ? 0 : administration.failures + 1;
-        administration.error = outcome.ok ? null : outcome.error;
+        administration.failures = error === null ? 0 : administration.failures + 1;
+        administration.error = error;
+        // The patience is for an election that was called.
+        if (outcome.ok === 'too-early') administration.steppedUpAt = null;
         // After a success the next look needs a moment to see it.
-        const pause = outcome.ok ? EAGER_MS * 5 : backoffMs(administration.failures, { baseMs: 1_000, maxMs: 15_000 });
+        const pause = error === null ? EAGER_MS * 5 : backoffMs(administration.failures, { baseMs: 1_000, maxMs: 15_000 });
         administration.retryAt = this.#context.ticks() + pause;
-        if (!outcome.ok && run.stop === null) this.#logger.warn({ error: outcome.error }, `${what} failed; it is tried again`);
+        if (error !== null && run.stop === null) this.#logger.warn({ error }, `${what} failed; it is tried again`);
         if (run.stop === null) run.probe.wake();
         this.#loop.wake();
       });
