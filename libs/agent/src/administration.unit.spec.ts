@@ -1,5 +1,5 @@
 import type { ProcessGoal } from '@atrest/contracts';
-import type { MemberStatus } from '@atrest/mongod';
+import type { CommandOutcome, MemberStatus } from '@atrest/mongod';
 import { describe, expect, it, vi } from 'vitest';
 import { stepUp } from './administration.js';
 
@@ -25,7 +25,7 @@ function member(seen: Partial<MemberStatus>) {
   });
   return {
     replicaSetStatus: () => Promise.resolve({ ok: true, value: { set: 'rs0', members: [status(0), { ...status(1), ...seen }] } } as const),
-    stepUp: vi.fn(() => Promise.resolve({ ok: true, value: undefined } as const)),
+    stepUp: vi.fn<() => Promise<CommandOutcome<void>>>(() => Promise.resolve({ ok: true, value: undefined })),
   };
 }
 

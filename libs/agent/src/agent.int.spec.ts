@@ -91,6 +91,19 @@ describe('one process', () => {
     expect(await readdir(host.dataFolder)).toEqual([]);
   });
 
+  it('a result that the control plane will not have keeps no order waiting', async () => {
+    const [goal] = goals as [ProcessGoal];
+    host.controlPlane.order(goals);
+    await host.startAgent();
+    await host.controlPlane.until('the process to run', running(goals));
+    host.controlPlane.refusesResults = true;
+    host.controlPlane.giveTask({ id: newObjectId(), kind: 'tail-log', processId: goal.id, lines: 5 });
+    await vi.waitUntil(() => host.lines.some((line) => String(line['msg']).includes('is dropped')), { timeout: 20_000 });
+    host.controlPlane.order(desire(goals, stop));
+    await host.controlPlane.until('the process to be stopped', stopped(goals));
+    expect(host.lines.filter((line) => line['msg'] === 'the control plane does not answer')).toEqual([]);
+  });
+
   it('an exit that was not ordered is reported with its reason and followed by a new start', async () => {
     const [goal] = goals as [ProcessGoal];
     host.controlPlane.order(goals);

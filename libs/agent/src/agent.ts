@@ -13,6 +13,7 @@ import { backoffMs, systemClock, type Clock } from '@atrest/platform-time';
 import { ChannelClient, ChannelError } from './channel-client.js';
 import { childEnvironment } from './child-environment.js';
 import type { Authority } from './converge.js';
+import { fitLogLines, lastWithin, LOG_LINES_LIMIT } from './log-lines.js';
 import { conflictingProcesses } from './process-status.js';
 import { ProcessSupervisor } from './process-supervisor.js';
 import { Reporter } from './reporter.js';
@@ -305,7 +306,13 @@ class RunningAgent implements Agent {
   async #sendTaskResults(): Promise<void> {
     for (const entry of this.#taskResults.values()) {
       if (entry.sent) continue;
-      await this.#channel.reportTask(this.#credential!.credential, entry.result);
+      try {
+        await this.#channel.reportTask(this.#credential!.credential, entry.result);
+      } catch (error) {
+        if (!(error instanceof ChannelError) || error.code !== 'CHANNEL.NOT_UNDERSTOOD') throw error;
+        // It would be refused again and again, and goals wait behind it.
+        this.#logger.error({ err: error, taskId: entry.result.taskId }, 'the result of a task was refused and is dropped');
+      }
       entry.sent = true;
     }
     while (this.#taskResults.size > REMEMBERED_TASKS) this.#taskResults.delete(this.#taskResults.keys().next().value!);
@@ -315,7 +322,12 @@ class RunningAgent implements Agent {
     try {
       const supervisor = this.#supervisors.get(task.processId);
       if (!supervisor) return { taskId: task.id, outcome: 'failed', error: 'This host does not know the process.', lines: null };
-      return { taskId: task.id, outcome: 'done', error: null, lines: await supervisor.lastLogLines(task.lines) };
+      return {
+        taskId: task.id,
+        outcome: 'done',
+        error: null,
+        lines: lastWithin(await supervisor.lastLogLines(task.lines), LOG_LINES_LIMIT),
+      };
     } catch (error) {
       return { taskId: task.id, outcome: 'failed', error: (error as Error).message, lines: null };
     }
@@ -328,7 +340,7 @@ class RunningAgent implements Agent {
       goalVersion: this.#goal?.version ?? 0,
       observedAt: this.#clock.now().toISOString(),
       agentVersion: AGENT_VERSION,
-      processes,
+      processes: fitLogLines(processes),
     };
   }
 

@@ -33,6 +33,8 @@ export class TestControlPlane {
   #watchers: (() => void)[] = [];
   /** Every call is refused with 401 while this is set. */
   revoked = false;
+  /** Results of tasks are answered with 413 while this is set. */
+  refusesResults = false;
 
   get url(): string {
     return `http://127.0.0.1:${this.#port}`;
@@ -118,6 +120,7 @@ export class TestControlPlane {
         this.reports.push(ObservationReportSchema.parse(JSON.parse(body)));
         break;
       case '/agent/v1/task-results':
+        if (this.refusesResults) return void json(413, { error: 413, errorCode: 'PAYLOAD_TOO_LARGE', detail: 'No.' });
         this.taskResults.push(AgentTaskResultSchema.parse(JSON.parse(body)));
         break;
       default:
