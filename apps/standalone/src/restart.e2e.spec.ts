@@ -101,8 +101,9 @@ describe('the standalone app, ended and started again on its data folder', { tim
     await project.write('orders', 4);
     expect(await running()).toHaveLength(4);
     expect(await project.written('orders')).toEqual([1, 2, 3, 4]);
-    // The mailbox keeps its mails over restarts: one from either life would show.
     const second = await project.untilMail(/usable again/);
-    expect((await project.mails()).map(({ messageId }) => messageId)).toEqual([first.messageId, second.messageId]);
+    // The mailbox keeps its mails over restarts: one from either life would show. By their ids, because a mail that was accepted at the very moment
+    // of the kill comes again under the same id, which mail programs show once.
+    expect(new Set((await project.mails()).map(({ messageId }) => messageId))).toEqual(new Set([first.messageId, second.messageId]));
   });
 });

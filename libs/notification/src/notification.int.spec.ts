@@ -14,8 +14,10 @@ import {
   projectUpdated,
   type ProjectState,
 } from '@atrest/contracts';
-import { MailCatcher } from '@atrest/testing';
+import { MailCatcher, waitFor } from '@atrest/testing';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { MailTransport } from './delivery/mail-transport.js';
+import { SmtpMailTransport } from './delivery/smtp-mail-transport.js';
 import type { NotificationOptions } from './notification-service.js';
 import {
   clusterState,
@@ -340,5 +342,38 @@ describe('notification', () => {
       'lease-lost',
     );
     expect((await statuses()).every((status) => status === 'KEY_INVALID SENT')).toBe(true);
+  });
+
+  it('keeps its claim on a message while a slow mail server is being talked to, so that nobody else sends it too', async () => {
+    let answer: () => void = () => undefined;
+    const slow: MailTransport = {
+      send: ({ recipients }) =>
+        new Promise((resolve) => {
+          answer = () => resolve(recipients.map((address) => ({ address, outcome: 'accepted', answer: null })));
+        }),
+      close: () => undefined,
+    };
+    await open({ transport: slow, delivery: { leaseMs: 90 } });
+    const second = await stage.replica({ transport: new SmtpMailTransport({ url: stage.mails.smtpUrl }) });
+    const project = owners('a@example.com');
+    await stage.deliver(projectCreated, project);
+    await stage.deliver(keyConfigurationInvalidated, invalid(keyState(project.id), START));
+
+    const sending = stage.service.deliverDue();
+    for (let elapsed = 0; elapsed < 5; elapsed += 1) {
+      const due = await waitFor(
+        async () => {
+          const next = await stage.service.notifications.nextDueAt();
+          return next !== null && next.getTime() === stage.clock.now().getTime() + 90 && next;
+        },
+        { describe: 'the claim to be renewed' },
+      );
+      stage.clock.set(new Date(due.getTime() - 1));
+      await second.deliverDue();
+    }
+    expect(stage.mails.messages()).toEqual([]);
+    answer();
+    await sending;
+    expect(await statuses()).toEqual(['KEY_INVALID SENT']);
   });
 });

@@ -17,9 +17,15 @@ export interface DeliveryPolicy {
   readonly maxMs: number;
   /** How long a message is kept. 5 days, what RFC 5321 (4.5.4.1) asks of mail servers: longer than a weekend with a holiday. */
   readonly keepMs: number;
+  /**
+   * How long a message belongs to the replica that sends it; renewed three times as often while a conversation with the mail server goes on. What a
+   * killed replica was about to send is sent by another one after this. 30 s: a mail about stopped databases must not be late, and a replica that
+   * cannot write to its database for so long should not be relied on.
+   */
+  readonly leaseMs: number;
 }
 
-export const DEFAULT_DELIVERY_POLICY: DeliveryPolicy = { baseMs: 30_000, maxMs: 15 * 60_000, keepMs: 5 * 24 * 3_600_000 };
+export const DEFAULT_DELIVERY_POLICY: DeliveryPolicy = { baseMs: 30_000, maxMs: 15 * 60_000, keepMs: 5 * 24 * 3_600_000, leaseMs: 30_000 };
 
 export type Settlement =
   | { readonly status: 'PENDING'; readonly recipients: readonly Recipient[]; readonly nextAttemptAt: Date }

@@ -3,7 +3,7 @@ import type { Logger } from '@atrest/platform-logging';
 import type { EventPublisher } from '@atrest/platform-messaging';
 import type { Metrics } from '@atrest/platform-metrics';
 import type { ServiceDatabase } from '@atrest/platform-persistence';
-import type { Clock } from '@atrest/platform-time';
+import { BackgroundLoop, type Clock } from '@atrest/platform-time';
 import type { AlertRepository } from '../alerts/alert.repository.js';
 import { renderMail } from '../mail/render-mail.js';
 import type { ProjectProjection } from '../projections/projects.js';
@@ -32,8 +32,6 @@ export interface DeliveryParts {
 
 /** Messages sent at the same time by one replica: one slow conversation does not hold up the others, few enough for any mail server. */
 const BATCH = 4;
-/** Longer than any conversation with a mail server takes: its silences are cut after 30 s, and it has about ten steps. */
-const LEASE_MS = 10 * 60_000;
 
 /** Sends what is due. */
 export class Delivery {
@@ -45,15 +43,36 @@ export class Delivery {
 
   /** One round; `again` when there was something to do, so that more may wait. */
   async run(): Promise<void | 'again'> {
-    const { repository, clock } = this.parts;
-    const claimed = await repository.claim(clock.now(), LEASE_MS, BATCH);
+    const { repository, clock, policy } = this.parts;
+    const claimed = await repository.claim(clock.now(), policy.leaseMs, BATCH);
     if (claimed.length === 0) return;
+    const renewal = this.renewal(claimed[0]!.leaseToken);
+    renewal.start();
+    try {
+      await this.attemptAll(claimed);
+    } finally {
+      await renewal.stop();
+    }
+    return 'again';
+  }
+
+  /** Keeps the claim for as long as the round takes: a conversation with a mail server may take minutes. */
+  private renewal(leaseToken: string): BackgroundLoop {
+    const { repository, clock, policy, logger } = this.parts;
+    return new BackgroundLoop({
+      name: 'mail lease',
+      intervalMs: policy.leaseMs / 3,
+      run: () => repository.renew(leaseToken, new Date(clock.now().getTime() + policy.leaseMs)),
+      onError: (error) => logger.warn({ err: error }, 'the claim on messages could not be renewed; another replica may take them over'),
+    });
+  }
+
+  private async attemptAll(claimed: readonly ClaimedNotification[]): Promise<void> {
     // 'Usable again' must not overtake 'not usable' of the same project when both are due.
     const byProject = Map.groupBy(claimed, ({ projectId }) => projectId);
     const results = await Promise.allSettled([...byProject.values()].map((group) => this.attemptInOrder(group)));
     const failure = results.find((result) => result.status === 'rejected');
     if (failure !== undefined) throw failure.reason;
-    return 'again';
   }
 
   private async attemptInOrder(group: readonly ClaimedNotification[]): Promise<void> {

@@ -114,6 +114,14 @@ export class NotificationRepository {
     });
   }
 
+  /** Claims again what was claimed with this token and is not settled yet. */
+  async renew(leaseToken: string, until: Date): Promise<void> {
+    await this.database.query(`UPDATE notification SET lease_until = $2 WHERE lease_token = $1 AND status = 'PENDING'`, [
+      leaseToken,
+      until,
+    ]);
+  }
+
   /** `lease-lost`: somebody else has claimed it since, and decides. */
   async settle(tx: Transaction, notification: ClaimedNotification, settlement: Settlement, now: Date): Promise<'settled' | 'lease-lost'> {
     const problem = settlement.recipients.find(({ answer }) => answer !== null)?.answer ?? null;
