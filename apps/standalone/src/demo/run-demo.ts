@@ -32,9 +32,10 @@ const SHORTENED = { ATREST_CHECK_INTERVAL: '2s', ATREST_CHECK_CONFIRMATION_WINDO
 /**
  * The main job, in a folder of its own that is removed afterwards.
  *
+ * @param interruption ends the demo at its present step. Databases run in sessions of their own and would outlive a demo that is merely killed
  * @throws whatever went wrong; then the folder with the log is kept
  */
-export async function runDemo(demo: Demo): Promise<void> {
+export async function runDemo(demo: Demo, interruption: AbortSignal): Promise<void> {
   const report = new Report();
   const folder = await mkdtemp(join(tmpdir(), 'atrest-demo-'));
   // So that root's PostgreSQL, which runs as somebody else, may enter it; otherwise its data would lie, and stay, somewhere else.
@@ -50,7 +51,7 @@ export async function runDemo(demo: Demo): Promise<void> {
     ATREST_ON_EXIT: 'stop',
   };
   const system = await demo.start(environment, logger);
-  const failure = await play(system, report);
+  const failure = await Promise.race([play(system, report), interrupted(interruption)]);
   report.title('Everything is stopped and removed');
   await system.stop();
   const left = [...(await system.leftRunning()), ...(await programsIn(folder))];
@@ -61,6 +62,14 @@ export async function runDemo(demo: Demo): Promise<void> {
   await rm(folder, { recursive: true, force: true });
   report.step('nothing is left running');
   summarise(report, system.summary);
+}
+
+function interrupted(signal: AbortSignal): Promise<Error> {
+  return new Promise((resolve) => {
+    const end = () => resolve(new Error('it was interrupted'));
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+  });
 }
 
 async function play(system: DemoSystem, report: Report): Promise<Error | null> {
@@ -100,8 +109,11 @@ function summarise(report: Report, { servers }: StandaloneSummary): void {
 
 /** Runs a demo as a program: says why it failed, and the exit code says whether. */
 export async function demoProgram(demo: Demo): Promise<void> {
+  const interruption = new AbortController();
+  // Once: whoever presses Ctrl-C again does not want to wait.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => interruption.abort());
   try {
-    await runDemo(demo);
+    await runDemo(demo, interruption.signal);
     process.exit(0);
   } catch (error) {
     console.error(`\nThe demo failed: ${error instanceof Error ? error.message : String(error)}`);
