@@ -92,6 +92,7 @@ describe('provisioning', () => {
     const asFleet = await connect(fleet!.url);
     await asFleet.query(`INSERT INTO fleet.host (name) VALUES ('db1'); ALTER TABLE fleet.host ADD COLUMN age int; DROP VIEW fleet.names`);
     await asFleet.query('DROP SEQUENCE fleet.position');
+    expect((await asFleet.query('SELECT name, age FROM fleet.host')).rows).toEqual([{ name: 'db1', age: null }]);
   });
 
   it('refuses names that are no schema, and leaves nothing behind', async () => {

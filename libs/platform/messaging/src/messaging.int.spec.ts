@@ -357,11 +357,12 @@ describe('the inbox', () => {
     });
     const subjects = ['a', 'b', 'c', 'poison', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k'];
     const batch = oneTo(5).flatMap((revision) => subjects.map((subject) => envelope(subject, revision)));
-    await new Inbox(service.database, 1_000).store(
+    await new Inbox(service.database, { claimMs: 1_000, deadLetterTopics: false }).store(
       batch
         .filter((event) => event.subject !== 'poison' || event.id === batch[3]?.id)
         .map((event) => ({ topic: topic.name, envelope: event, origin: 'test' })),
       new Set(),
+      0,
     );
     const ends: (number | string)[] = [];
     do {
