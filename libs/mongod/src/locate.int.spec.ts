@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -42,6 +45,16 @@ describe('finding mongod', () => {
   ])('does not fall back when the named program is %s', async (name, reason) => {
     const found = await findMongod({ env: { MONGOD_BIN: join(folder, name), PATH: folder } });
     expect(found).toMatchObject({ found: false, tried: [{ reason: expect.stringMatching(reason) }] });
+  });
+
+  it('gives a download up soon where the network swallows everything', async () => {
+    const silent = createServer(() => undefined);
+    await once(silent.listen(0, '127.0.0.1'), 'listening');
+    const downloadUrl = `http://127.0.0.1:${(silent.address() as AddressInfo).port}/`;
+    const found = await findMongod({ env: { PATH: '/nowhere' }, download: true, downloadUrl, reachableLimitMs: 50 });
+    expect(found).toMatchObject({ found: false, message: expect.stringMatching(/download: 127\.0\.0\.1:\d+ cannot be reached/) });
+    silent.closeAllConnections();
+    silent.close();
   });
 
   it('names every place that was tried', async () => {

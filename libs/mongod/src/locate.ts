@@ -11,6 +11,9 @@ export interface FindMongodOptions {
   readonly download?: boolean;
   /** Where a downloaded server is kept. */
   readonly downloadFolder?: string;
+  /** Asked before the download begins, and how long an answer is waited for; the download's own place and five seconds. */
+  readonly downloadUrl?: string;
+  readonly reachableLimitMs?: number;
 }
 
 /** Where the programs come from. */
@@ -33,6 +36,13 @@ export interface MongodNotFound {
   /** The same as one sentence. */
   readonly message: string;
 }
+
+/** Where mongodb-memory-server-core downloads from, unless its own variables name a mirror. */
+const DOWNLOAD_URL = 'https://fastdl.mongodb.org/';
+/** A network that swallows packets answers nothing at all: whoever waits for a demo must not wait for the limit of the download first. */
+const REACHABLE_LIMIT_MS = 5_000;
+/** A proxy or a mirror is used by the download and not by our own question. */
+const REDIRECTING = /^(https?_proxy|all_proxy|npm_config_(https_|http_)?proxy|MONGOMS_DOWNLOAD_(MIRROR|URL|USE_HTTP)|MONGOMS_USE_HTTP)$/i;
 
 /** A download that has not come within this time will not come: a server is below 100 MB. */
 const DOWNLOAD_LIMIT_MS = 5 * 60_000;
@@ -73,6 +83,8 @@ export async function findMongod(options: FindMongodOptions): Promise<MongodFoun
   }
 
   if (!options.download) return notFound([...tried, { place: 'download', reason: 'not asked for' }]);
+  const unreachable = await whyUnreachable(options);
+  if (unreachable !== null) return notFound([...tried, { place: 'download', reason: unreachable }]);
   const downloaded = await download(options.downloadFolder);
   if ('reason' in downloaded) return notFound([...tried, { place: 'download', reason: downloaded.reason }]);
   const check = await versionOf(downloaded.mongod);
@@ -124,6 +136,22 @@ async function versionOf(program: string): Promise<{ version: string } | { reaso
     if (code === 'ENOENT') return { reason: 'does not exist' };
     if (code === 'EACCES') return { reason: 'may not be executed' };
     return { reason: `--version failed: ${message.split('\n')[0]}` };
+  }
+}
+
+async function whyUnreachable({
+  env,
+  downloadUrl = DOWNLOAD_URL,
+  reachableLimitMs = REACHABLE_LIMIT_MS,
+}: FindMongodOptions): Promise<string | null> {
+  if (Object.entries(env).some(([name, value]) => value && REDIRECTING.test(name))) return null;
+  try {
+    // Any answer will do.
+    await fetch(downloadUrl, { method: 'HEAD', signal: AbortSignal.timeout(reachableLimitMs) });
+    return null;
+  } catch (error) {
+    const { message, cause } = error as Error;
+    return `${new URL(downloadUrl).host} cannot be reached: ${cause instanceof Error ? cause.message : message}`;
   }
 }
 
