@@ -51,7 +51,13 @@ describe('finding mongod', () => {
     const silent = createServer(() => undefined);
     await once(silent.listen(0, '127.0.0.1'), 'listening');
     const downloadUrl = `http://127.0.0.1:${(silent.address() as AddressInfo).port}/`;
-    const found = await findMongod({ env: { PATH: '/nowhere' }, download: true, downloadUrl, reachableLimitMs: 50 });
+    const found = await findMongod({
+      env: { PATH: '/nowhere' },
+      download: true,
+      downloadFolder: join(folder, 'none'),
+      downloadUrl,
+      reachableLimitMs: 50,
+    });
     expect(found).toMatchObject({ found: false, message: expect.stringMatching(/download: 127\.0\.0\.1:\d+ cannot be reached/) });
     silent.closeAllConnections();
     silent.close();

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { access, constants } from 'node:fs/promises';
+import { access, constants, readdir } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -141,10 +141,13 @@ async function versionOf(program: string): Promise<{ version: string } | { reaso
 
 async function whyUnreachable({
   env,
+  downloadFolder,
   downloadUrl = DOWNLOAD_URL,
   reachableLimitMs = REACHABLE_LIMIT_MS,
 }: FindMongodOptions): Promise<string | null> {
   if (Object.entries(env).some(([name, value]) => value && REDIRECTING.test(name))) return null;
+  // What was downloaded before needs no network.
+  if (downloadFolder === undefined || (await readdir(downloadFolder).catch(() => [])).length > 0) return null;
   try {
     // Any answer will do.
     await fetch(downloadUrl, { method: 'HEAD', signal: AbortSignal.timeout(reachableLimitMs) });
