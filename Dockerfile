@@ -88,6 +88,8 @@ CMD ["apps/provision/dist/main.js"]
 
 # --- With a shell, which PostgreSQL's initdb and the stand-in for mongod need ---------------------------------------------------------------
 FROM debian:bookworm-slim AS standalone
+# initdb wants a name for the user that runs it.
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin atrest
 COPY --from=node /usr/local/bin/node /usr/local/bin/node
 COPY --from=standalone-files /app /app
 COPY --from=build --chown=10001:10001 /empty /var/lib/atrest
