@@ -157,7 +157,7 @@ export class SimFleet {
 
   async close(): Promise<void> {
     for (const client of this.#clients.splice(0)) await client.close(true);
-    for (const process of this.#processes.splice(0)) await process.kill('SIGKILL');
+    for (const each of this.#processes.splice(0)) await each.kill('SIGKILL');
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

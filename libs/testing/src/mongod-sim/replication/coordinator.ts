@@ -24,6 +24,9 @@ const CONTEXT = 'ReplCoord-0';
 const CONFIG_NS = 'local.system.replset';
 const ROLLBACK_ID_NS = 'local.system.rollback.id';
 const CLUSTER_TIME_WAIT_MS = 10_000;
+const IS_SELF_TIMEOUT_MS = 10_000;
+/** With our port, this is no other process. */
+const LOOPBACK = /^(localhost|127(\.\d+){3})$/;
 
 /** One member of a replica set: its configuration, its role, its elections and its oplog. */
 export class ReplicationCoordinator implements Replication, Initiator {
@@ -238,24 +241,32 @@ export class ReplicationCoordinator implements Replication, Initiator {
     return next;
   }
 
-  /** Index of the member that is this process, or -1. Only members with our port are asked. */
+  /** Index of the member that is this process, or -1. Only members with our port can be it; whether an unknown host is, that host is asked. */
   async findSelf(config: ReplicaSetConfig): Promise<number> {
+    const known = config.members.findIndex((member) => member.host === this.set.me?.host);
+    if (known >= 0) return known;
     for (const [index, member] of config.members.entries()) {
-      if (splitHost(member.host).port !== this.#server.options.port) continue;
-      const client = new WireClient(member.host);
-      try {
-        const reply = await client.command('admin', { _isSelf: 1 }, 2000);
-        if (reply['id'] === this.instanceId) return index;
-      } catch (error) {
-        this.#server.log.info(CONTEXT, 'NETWORK', 4834700, 'isSelf could not connect via connectSocketOnly', {
-          hostAndPort: member.host,
-          error: error instanceof Error ? error.message : 'unknown',
-        });
-      } finally {
-        client.close();
-      }
+      const { host, port } = splitHost(member.host);
+      if (port !== this.#server.options.port) continue;
+      if (LOOPBACK.test(host) || (await this.#answersAsThis(member.host))) return index;
     }
     return -1;
+  }
+
+  async #answersAsThis(host: string): Promise<boolean> {
+    const client = new WireClient(host);
+    try {
+      const reply = await client.command('admin', { _isSelf: 1 }, IS_SELF_TIMEOUT_MS);
+      return reply['id'] === this.instanceId;
+    } catch (error) {
+      this.#server.log.info(CONTEXT, 'NETWORK', 4834700, 'isSelf could not connect via connectSocketOnly', {
+        hostAndPort: host,
+        error: error instanceof Error ? error.message : 'unknown',
+      });
+      return false;
+    } finally {
+      client.close();
+    }
   }
 
   async #install(config: ReplicaSetConfig, persist: boolean): Promise<void> {
@@ -275,6 +286,7 @@ export class ReplicationCoordinator implements Replication, Initiator {
     }
     log.info(CONTEXT, 'REPL', 21393, 'Found self in config', { hostAndPort: set.me?.host });
     if (first || set.state === 'REMOVED') this.#join();
+    else this.elections.postpone(); // By the timeout of the new configuration.
     this.heartbeats.start();
   }
 

@@ -99,6 +99,7 @@ export class Elections {
 
   async #timedOut(): Promise<void> {
     const set = this.#set;
+    if (set.state === 'PRIMARY') return; // It was elected while this timeout ran.
     if (set.primary === undefined) {
       await this.#campaign('electionTimeout', () =>
         set.server.log.info(CONTEXT, 'ELECTION', 4615652, "Starting an election, since we've seen no PRIMARY in election timeout period", {

@@ -55,6 +55,8 @@ export class PrimaryRole {
     set.electionTime = writer.clock.next();
     set.setPrimary(set.self);
     set.setState('PRIMARY', 'ReplCoord-3');
+    // At once, before anything is written: a member that did not vote for us must not seek election itself.
+    this.#hooks.announce();
     log.info('ReplCoord-3', 'REPL', 21106, 'Resetting sync source to empty', {
       previousSyncSource: set.syncSource === '' ? ':27017' : set.syncSource,
     });
