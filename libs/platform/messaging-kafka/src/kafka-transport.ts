@@ -1,10 +1,10 @@
 import { deadLetterTopicOf, topics as declaredTopics, type Topic } from '@atrest/contracts';
 import type { Logger } from '@atrest/platform-logging';
-import type { EventTransport, OutgoingEvent, ReceivedEvent, RewindableTransport, Subscription } from '@atrest/platform-messaging';
-import kafkajs, { type Kafka, type Consumer, type EachBatchPayload, type KafkaConfig, type LogEntry, type Producer } from 'kafkajs';
-import { fromKafkaMessage, toKafkaMessage } from './cloud-events.js';
+import type { EventTransport, OutgoingEvent, RewindableTransport, Subscription } from '@atrest/platform-messaging';
+import kafkajs, { type Kafka, type KafkaConfig, type LogEntry, type Producer } from 'kafkajs';
+import { toKafkaMessage } from './cloud-events.js';
 import { toDeadLetterMessage } from './dead-letter-message.js';
-import { StoredOffsets } from './stored-offsets.js';
+import { KafkaSubscription } from './kafka-subscription.js';
 import { ServiceRunningError } from './errors.js';
 import { ensureTopics } from './topics.js';
 
@@ -21,13 +21,13 @@ export interface KafkaTransportOptions {
   /** Prefix of consumer groups; the service's name follows. */
   readonly groupPrefix?: string;
   readonly topics?: readonly Topic[];
+  /** How long Kafka waits for a member that vanished before others get its partitions, in milliseconds; 30,000. */
+  readonly sessionTimeoutMs?: number;
+  /** How often kafkajs repeats a request by itself; 8 times. What it gives up on is tried again by the relay and the subscription, for ever. */
+  readonly requestRetries?: number;
 }
 
 const SESSION_TIMEOUT_MS = 30_000;
-/** A third of the session, as Kafka advises, so that two lost heartbeats do not end it. */
-const HEARTBEAT_MS = 3_000;
-/** Batches of so many partitions go to the inbox at the same time, which stores them together. More than a service has topics times partitions. */
-const PARTITIONS_AT_ONCE = 64;
 
 /**
  * kafkajs reports every refusal of the protocol as an error of the connection, also those that are part of its normal course (a group that
@@ -50,7 +50,7 @@ export class KafkaTransport implements EventTransport, RewindableTransport {
   private readonly options: KafkaTransportOptions;
   private producer: Promise<Producer> | null = null;
   private ready: Promise<void> | null = null;
-  private readonly consumers = new Set<Consumer>();
+  private readonly subscriptions = new Set<KafkaSubscription>();
 
   constructor(options: KafkaTransportOptions) {
     this.options = options;
@@ -61,7 +61,7 @@ export class KafkaTransport implements EventTransport, RewindableTransport {
       ...(options.sasl === undefined ? {} : { sasl: options.sasl }),
       connectionTimeout: 5_000,
       requestTimeout: 30_000,
-      retry: { initialRetryTime: 100, maxRetryTime: 5_000, retries: 8 },
+      retry: { initialRetryTime: 100, maxRetryTime: 5_000, retries: options.requestRetries ?? 8 },
       logLevel: kafkajs.logLevel.WARN,
       logCreator: () => (entry) => {
         const { message, ...details } = entry.log;
@@ -93,43 +93,18 @@ export class KafkaTransport implements EventTransport, RewindableTransport {
 
   async subscribe(subscription: Subscription): Promise<{ close(): Promise<void> }> {
     await this.topicsReady();
-    const consumer = this.kafka.consumer({
+    const opened = await KafkaSubscription.open({
+      kafka: this.kafka,
       groupId: this.groupOf(subscription.service),
-      sessionTimeout: SESSION_TIMEOUT_MS,
-      heartbeatInterval: HEARTBEAT_MS,
-      maxWaitTimeInMs: 50,
-      retry: { retries: Number.MAX_SAFE_INTEGER, initialRetryTime: 100, maxRetryTime: 5_000, restartOnFailure: async () => true },
+      sessionTimeoutMs: this.options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS,
+      subscription,
+      logger: this.options.logger,
     });
-    this.consumers.add(consumer);
-    try {
-      await consumer.connect();
-      await consumer.subscribe({ topics: [...subscription.topics], fromBeginning: true });
-    } catch (error) {
-      this.consumers.delete(consumer);
-      await consumer.disconnect().catch(() => undefined);
-      throw error;
-    }
-    const offsets = new StoredOffsets({
-      commit: (stored) => consumer.commitOffsets(stored),
-      onError: (error) => this.options.logger.debug({ err: error }, 'offsets were not committed yet'),
-    });
-    consumer.on(consumer.events.GROUP_JOIN, () => offsets.forget());
-    let closing = false;
-    await consumer.run({
-      autoCommit: false,
-      eachBatchAutoResolve: false,
-      partitionsConsumedConcurrently: PARTITIONS_AT_ONCE,
-      eachBatch: async (payload) => {
-        if (!closing) await this.storeBatch(payload, subscription, offsets);
-      },
-    });
+    this.subscriptions.add(opened);
     return {
       close: async () => {
-        closing = true;
-        this.consumers.delete(consumer);
-        // Without them a part is delivered once more; that is no reason not to end.
-        await offsets.close().catch((error: unknown) => this.options.logger.debug({ err: error }, 'offsets were not committed'));
-        await consumer.disconnect();
+        this.subscriptions.delete(opened);
+        await opened.close();
       },
     };
   }
@@ -170,27 +145,11 @@ export class KafkaTransport implements EventTransport, RewindableTransport {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.consumers].map((consumer) => consumer.disconnect()));
-    this.consumers.clear();
+    await Promise.all([...this.subscriptions].map((subscription) => subscription.close()));
+    this.subscriptions.clear();
     const producer = this.producer;
     this.producer = null;
     await (await producer)?.disconnect();
-  }
-
-  private async storeBatch(payload: EachBatchPayload, subscription: Subscription, offsets: StoredOffsets): Promise<void> {
-    const { batch } = payload;
-    if (!payload.isRunning() || payload.isStale()) return;
-    const received: ReceivedEvent[] = batch.messages.map((message) => ({
-      topic: batch.topic,
-      envelope: fromKafkaMessage(message),
-      origin: `${batch.topic}[${batch.partition}]@${message.offset}`,
-    }));
-    await subscription.receive(received);
-    const last = batch.messages.at(-1);
-    if (last === undefined) return;
-    payload.resolveOffset(last.offset);
-    offsets.stored({ topic: batch.topic, partition: batch.partition, offset: (BigInt(last.offset) + 1n).toString() });
-    await payload.heartbeat();
   }
 
   private groupOf(service: string): string {

@@ -114,6 +114,8 @@ const serverProperties = (folder: string, port: number, controllerPort: number):
     'transaction.state.log.min.isr=1',
     // A test does not wait for more members to join.
     'group.initial.rebalance.delay.ms=0',
+    // Nor for a member that was killed, longer than it wants to.
+    'group.min.session.timeout.ms=500',
     '',
   ].join('\n');
 

@@ -10,6 +10,8 @@ const LOADER = `
   const conditions = ['@atrest/source'];
   const { module } = await runnerImport(file, {
     configFile: false, logLevel: 'error', resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } },
+    // The environment in which it runs: our libraries from their sources, everything else as it is installed.
+    environments: { inline: { resolve: { conditions, noExternal: [/^@atrest\\//] } } },
   });
   await module[name](...parameters);
 `;
