@@ -111,7 +111,7 @@ export class Elections {
       set.setPrimary(undefined);
       await this.#campaign('electionTimeout', () => undefined);
     }
-    if (set.state !== 'PRIMARY') this.postpone();
+    this.postpone();
   }
 
   async #campaign(reason: WonElection['reason'], announce: () => void): Promise<boolean> {
