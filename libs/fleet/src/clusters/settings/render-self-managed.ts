@@ -6,14 +6,16 @@ import { apiTime } from './render-common.js';
 const SECRET_ARGUMENT = /password|secret|token|credential/i;
 export const MASK = '***';
 
-/** Command-line arguments with secret values replaced, in both forms `--name value` and `--name=value`. */
+/** Command-line arguments with secret values replaced: `--name value`, `--name=value`, `--setParameter name=value`, and passwords in URLs. */
 export function maskArguments(args: readonly string[]): string[] {
   return args.map((arg, index) => {
     const before = args[index - 1];
     if (before !== undefined && before.startsWith('-') && !before.includes('=') && SECRET_ARGUMENT.test(before) && !arg.startsWith('--'))
       return MASK;
-    const equals = arg.indexOf('=');
-    return arg.startsWith('-') && equals > 0 && SECRET_ARGUMENT.test(arg.slice(0, equals)) ? `${arg.slice(0, equals)}=${MASK}` : arg;
+    // Up to the name that the value belongs to: `--setParameter=ldapQueryPassword=…` has two.
+    const named = /^(?:--?setParameter=)?[^=]+=/.exec(arg)?.[0];
+    if (named !== undefined && SECRET_ARGUMENT.test(named)) return `${named}${MASK}`;
+    return arg.replace(/(\/\/[^/@:\s]*:)[^@/\s]*@/g, `$1${MASK}@`);
   });
 }
 

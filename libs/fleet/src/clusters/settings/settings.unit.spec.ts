@@ -190,6 +190,24 @@ describe('cluster settings', () => {
     expect(members.every((member) => member.votes === 1 || member.priority === 0)).toBe(true);
   });
 
+  it.each([
+    [
+      ['--setParameter', 'ldapQueryPassword=hunter2'],
+      ['--setParameter', 'ldapQueryPassword=***'],
+    ],
+    [['--setParameter=ldapQueryPassword=hunter2'], ['--setParameter=ldapQueryPassword=***']],
+    [
+      ['--ldapServers', 'ldap://user:hunter2@host'],
+      ['--ldapServers', 'ldap://user:***@host'],
+    ],
+    [
+      ['--setParameter', 'ttlMonitorEnabled=false'],
+      ['--setParameter', 'ttlMonitorEnabled=false'],
+    ],
+  ])('masks secrets wherever an argument may carry them: %j', (args, shown) => {
+    expect(maskArguments(args)).toEqual(shown);
+  });
+
   it('never show a secret argument', () => {
     const shown = maskArguments([
       '--kmipClientCertificatePassword',
