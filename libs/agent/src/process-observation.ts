@@ -1,5 +1,6 @@
 import type { ProcessObservation } from '@atrest/contracts';
 import type { Hello } from '@atrest/mongod';
+import { redactText } from '@atrest/platform-logging';
 import type { ProcessStatus } from './process-status.js';
 
 /** How the last run ended, or why it did not begin. */
@@ -41,6 +42,9 @@ export interface ObservedFacts {
 /** A ready process that has not answered for this long is reported as silent; below it is only busy. */
 const SILENT_AFTER_MS = 5_000;
 
+/** A server repeats on its standard error what it was given, a mistyped password option with its value. */
+const redacted = (text: string | null): string | null => (text === null ? null : redactText(text));
+
 /** The report of one process. */
 export function observationOf(facts: ObservedFacts): ProcessObservation {
   const running = facts.status === 'running';
@@ -63,7 +67,7 @@ export function observationOf(facts: ObservedFacts): ProcessObservation {
     writable: (hello?.writable ?? false) && facts.complete,
     exitCode: facts.lastEnd?.code ?? null,
     exitSignal: facts.lastEnd?.signal ?? null,
-    error: causes.find((cause) => cause !== null) ?? null,
+    error: redacted(causes.find((cause) => cause !== null) ?? null),
     lastLogLines: [...(facts.lastEnd?.lines ?? [])],
     stopOverdueSince: overdue?.toISOString() ?? null,
     startedByHandAt: facts.startedByHandAt?.toISOString() ?? null,

@@ -95,6 +95,14 @@ describe('observation', () => {
     expect(observationOf({ ...observed, status: 'stopping', stop }).stopOverdueSince).toBe(new Date(5).toISOString());
   });
 
+  it('repeats no secret that a server repeats', () => {
+    const error = "Error parsing command line: unrecognised option '--ldapQueryPasword --setParameter password=hunter2'";
+    const lastEnd = { code: 2, signal: null, error, failed: true, lines: [] };
+    const { error: said } = observationOf({ ...observed, status: 'failed', pid: null, hello: null, lastEnd });
+    expect(said).toMatch(/unrecognised option/);
+    expect(said).not.toContain('hunter2');
+  });
+
   it('says when a running process does not answer', () => {
     expect(observationOf({ ...observed, hello: null }).error).toMatch(/does not answer/);
     expect(observationOf({ ...observed, hello: null, readyAt: 99_000 }).error).toBeNull();
