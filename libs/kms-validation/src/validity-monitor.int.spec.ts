@@ -65,7 +65,7 @@ describe('the validity monitor', () => {
     expect(series).toContain('atrest_validity_check_lateness_seconds_count 1');
   });
 
-  it('two replicas never check the same configuration at the same due time', async () => {
+  it('F33 two replicas never check the same configuration at the same due time', async () => {
     const other = await stage.replica('replica-2', { checks: { concurrency: 4, retries: { sleep: () => Promise.resolve() } } });
     await Promise.all(Array.from({ length: 40 }, () => newConfiguredProject(stage, service)));
     for (let round = 1; round <= 3; round += 1) {

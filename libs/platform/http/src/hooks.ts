@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { runWithCorrelation, type Logger } from '@atrest/platform-logging';
+import { runWithCorrelation, traceOf, type Logger } from '@atrest/platform-logging';
 import type { Metrics } from '@atrest/platform-metrics';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from './api-error.js';
@@ -56,7 +56,8 @@ export function registerHooks(fastify: FastifyInstance, options: HookOptions): v
       if (!reply.raw.writableFinished) abort.abort(new ClientGone());
     });
     setHeaders(reply, request.id, options.secure);
-    runWithCorrelation({ correlationId: request.id }, () => done(refusal(request, reply, state, options.drain)));
+    const correlation = { correlationId: request.id, ...traceOf(request.headers['traceparent']) };
+    runWithCorrelation(correlation, () => done(refusal(request, reply, state, options.drain)));
   });
 
   fastify.addHook('onSend', (_request, reply, payload, done) => {

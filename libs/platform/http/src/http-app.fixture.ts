@@ -46,7 +46,7 @@ export class ThingController {
     summary: 'One.',
   })
   one(@PathParam('groupId') groupId: string, @PathParam('name') name: string, @Version() version: string, @BaseUrl() base: string) {
-    return { groupId, name, version, base, none: undefined, correlationId: currentCorrelation()?.correlationId };
+    return { groupId, name, version, base, none: undefined, ...currentCorrelation() };
   }
 
   @AtlasRoute({

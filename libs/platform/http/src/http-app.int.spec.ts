@@ -33,6 +33,15 @@ describe('answers', () => {
   ) => http.app.inject({ method, url, headers, ...(payload !== undefined && { payload }) });
   const things = `/api/atlas/v2/groups/${groupId}/things`;
 
+  it('works in the trace of the request, unless that is none', async () => {
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    expect((await inject('GET', `${things}/n1`, { ...v('2024-01-01'), traceparent })).json()).toMatchObject({ traceparent });
+    for (const wrong of ['', `${traceparent}-00`, traceparent.replace('0af7', 'zzzz'), `00-${'0'.repeat(32)}-b7ad6b7169203331-01`]) {
+      const response = await inject('GET', `${things}/n1`, { ...v('2024-01-01'), traceparent: wrong });
+      expect(response.json()).not.toHaveProperty('traceparent');
+    }
+  });
+
   it('uses the newest version that is not later than the asked date, and says which', async () => {
     const response = await inject('GET', `${things}/n1`, { ...v('2024-01-01'), 'x-request-id': 'r-1' });
     expect(response.statusCode).toBe(200);

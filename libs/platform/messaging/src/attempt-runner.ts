@@ -1,4 +1,4 @@
-import { redactText, runWithCorrelation, type Logger } from '@atrest/platform-logging';
+import { redactText, runWithCorrelation, traceOf, type Logger } from '@atrest/platform-logging';
 import type { ServiceDatabase, Transaction } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
 import { afterFailure, beforeAttempt } from './attempts.js';
@@ -141,9 +141,8 @@ export class AttemptRunner {
     const { handlerTimeoutMs, inbox, metrics, service } = this.#o;
     const begin = performance.now();
     try {
-      const result = await runWithCorrelation({ correlationId: event.correlationid, causationId: event.id }, () =>
-        within(handlerTimeoutMs, handler.name, () => handler.handle(event, tx)),
-      );
+      const correlation = { correlationId: event.correlationid, causationId: event.id, ...traceOf(event.traceparent) };
+      const result = await runWithCorrelation(correlation, () => within(handlerTimeoutMs, handler.name, () => handler.handle(event, tx)));
       if (result === undefined) return handling;
       const refused: Parking = { reason: 'REFUSED', detail: redactText(result.detail), handler: handler.name, attempts: claimed.started };
       await inbox.parkRefused(tx, claimed, refused);

@@ -45,6 +45,7 @@ export class EventPublisher {
       datacontenttype: 'application/json',
       correlationid: correlation?.correlationId ?? randomUUID(),
       ...(correlation?.causationId === undefined ? {} : { causationid: correlation.causationId }),
+      ...(correlation?.traceparent === undefined ? {} : { traceparent: correlation.traceparent }),
       data: parsed.data,
     };
     await rows(tx, INSERT, [envelope.id, definition.topic.name, envelope.subject, JSON.stringify(envelope)]);

@@ -271,22 +271,23 @@ describe('the inbox', () => {
     expect(revisionsOf(await consumer.effects(), 'a')).toEqual([2]);
   });
 
-  test('a handler works for the correlation of its event, and what it publishes is caused by it', async () => {
+  test('a handler works for the correlation and trace of its event, and what it publishes is caused by it', async () => {
     const answered = sampleEvent(topic, 'answered');
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
     const publisherOfConsumer = new EventPublisher('consumer', { now: () => new Date() });
     const handler = defineHandler(changed, 'answer', async (event, tx) => {
       await publisherOfConsumer.publish(tx, answered, event.data);
-      expect(currentCorrelation()).toEqual({ correlationId: 'request-1', causationId: event.id });
+      expect(currentCorrelation()).toEqual({ correlationId: 'request-1', causationId: event.id, traceparent });
     });
     const consumer = await open({ service: 'consumer', handlers: [handler], options: { ignores: [answered] } });
     const publisher = await open({ service: 'publisher' });
-    await runWithCorrelation({ correlationId: 'request-1' }, () => publisher.publish(changed, { id: 'a', revision: 1 }));
+    await runWithCorrelation({ correlationId: 'request-1', traceparent }, () => publisher.publish(changed, { id: 'a', revision: 1 }));
     const answer = await waitFor(
       async () => (await consumer.database.query<{ envelope: EventEnvelope }>('SELECT envelope FROM outbox'))[0]?.envelope,
       { describe: 'the answer' },
     );
     const [asked] = await publisher.database.query<{ envelope: EventEnvelope }>('SELECT envelope FROM outbox');
-    expect(answer).toMatchObject({ correlationid: 'request-1', causationid: asked?.envelope.id });
+    expect(answer).toMatchObject({ correlationid: 'request-1', causationid: asked?.envelope.id, traceparent });
     expect(asked?.envelope.causationid).toBeUndefined();
   });
 
