@@ -29,6 +29,14 @@ export function abort(log: ServerLog, context: string, message = 'Got signal: 6 
   process.kill(process.pid, 'SIGABRT');
 }
 
+/** What nobody handled ends the process as such an error ends mongod: a lost disk with exit code 14, everything else with SIGABRT. */
+export function endOnUncaught(log: ServerLog): void {
+  process.on('uncaughtException', (error) => {
+    endOnDiskError(log, error);
+    abort(log, 'main', error.stack ?? error.message);
+  });
+}
+
 /** Signals that stop the server cleanly, with the texts mongod gives them. */
 export const STOP_SIGNALS = {
   SIGTERM: { number: 15, text: 'Terminated' },

@@ -14,6 +14,7 @@ Where it differs from the real server:
   * Log 23378 names the parent process as the sender of a signal. Before its first line (some 50 ms) a signal kills it.
   * Queries scan; indexes are listed, not used, and only _id is unique. Aggregation knows $match, $group, $sort, $limit, $skip,
     $project and $count. No transactions, change streams, TTL, capped collections (but the oplog) or sessions.
+  * Changes of indexes are in the oplog in a form of its own. There is no rollback file.
   * readConcern majority reads like local. A rollback is a fresh copy from the sync source. Initial sync copies everything.
   * Members do not catch up after an election before they take writes; secondaries never chain.
   * A sharded collection is accepted and not distributed: every database lives on its primary shard. There is no balancer.

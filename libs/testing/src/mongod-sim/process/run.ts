@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { stringOf } from '../bson-values.js';
+import { endOnUncaught } from './ending.js';
 import type { Launch } from './launch.js';
 import { ServerLog } from './log.js';
 import {
@@ -71,6 +72,7 @@ async function launch(program: Program, args: string[]): Promise<Launch> {
     const prepared = await prepare(program, args);
     // `ps` and pidof show the program under its own name, while /proc/<pid>/cmdline keeps every argument.
     if (process.platform === 'linux') writeFileSync('/proc/self/comm', program);
+    endOnUncaught(prepared.log);
     return prepared;
   } catch (error) {
     const hint = `try '${program} --help' for more information\n`;

@@ -25,8 +25,6 @@ const CONFIG_NS = 'local.system.replset';
 const ROLLBACK_ID_NS = 'local.system.rollback.id';
 const CLUSTER_TIME_WAIT_MS = 10_000;
 const IS_SELF_TIMEOUT_MS = 10_000;
-/** With our port, this is no other process. */
-const LOOPBACK = /^(localhost|127(\.\d+){3})$/;
 
 /** One member of a replica set: its configuration, its role, its elections and its oplog. */
 export class ReplicationCoordinator implements Replication, Initiator {
@@ -248,9 +246,16 @@ export class ReplicationCoordinator implements Replication, Initiator {
     for (const [index, member] of config.members.entries()) {
       const { host, port } = splitHost(member.host);
       if (port !== this.#server.options.port) continue;
-      if (LOOPBACK.test(host) || (await this.#answersAsThis(member.host))) return index;
+      if (this.#listensOn(host) || (await this.#answersAsThis(member.host))) return index;
     }
     return -1;
+  }
+
+  /** With our port, a loopback address that we listen on is no other process. Several processes may share a port on several addresses. */
+  #listensOn(host: string): boolean {
+    const { addresses } = this.#server.options;
+    const address = host === 'localhost' ? '127.0.0.1' : host;
+    return address.startsWith('127.') && (addresses.includes(address) || addresses.includes('0.0.0.0'));
   }
 
   async #answersAsThis(host: string): Promise<boolean> {
