@@ -40,6 +40,32 @@ it('F32 what was decided is carried out although the replica that decided it is 
   expect(agent.processes.every((process) => process.desired === 'stopped')).toBe(true);
 });
 
+it('F33 two replicas that hear of a key and of stopped processes at the same time decide once', async () => {
+  const agents = [await fleet.agent({ hostname: 'one.example', capacity: 2 }), await fleet.agent({ hostname: 'two.example', capacity: 2 })];
+  const projectId = await fleet.project();
+  const key = new FakeKey(fleet, projectId);
+  await key.saved();
+  const names = ['first', 'second'];
+  for (const name of names) {
+    const regionConfigs = [
+      { providerName: 'AWS', regionName: 'US_EAST_1', priority: 7, electableSpecs: { instanceSize: 'M10', nodeCount: 1 } },
+    ];
+    const body = { name, clusterType: 'REPLICASET', encryptionAtRestProvider: 'AWS', replicationSpecs: [{ regionConfigs }] };
+    await fleet.call('POST', `/groups/${projectId}/clusters`, { body });
+    await fleet.settle(projectId, name, 'IDLE', agents);
+  }
+  agents[1]!.url = await fleet.addReplica();
+  await key.invalidated();
+  for (const name of names) await fleet.settle(projectId, name, 'DISABLING', []);
+  // Each replica hears of one host, both at once, again and again.
+  for (let round = 0; round < 5; round += 1) await Promise.all(agents.flatMap((agent) => [agent.sync(), agent.sync()]));
+  for (const name of names) {
+    await fleet.settle(projectId, name, 'DISABLED', agents);
+    const events = await fleet.clusterEvents(name);
+    expect(events.filter((event) => event === 'disabling-started' || event === 'disabled')).toEqual(['disabling-started', 'disabled']);
+  }
+});
+
 it('F30 the next phase begins by itself when a silent host has held the first one up for long enough', async () => {
   const quiet = await fleet.agent({ hostname: 'quiet.example', capacity: 1, portRange: { first: 50_000, last: 50_000 } });
   const awake = await fleet.agent({ hostname: 'awake.example', capacity: 2 });
