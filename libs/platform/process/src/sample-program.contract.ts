@@ -12,7 +12,7 @@ export async function program(kind: string): Promise<void> {
       start: async () => {
         const alive = setInterval(() => undefined, 1_000);
         process.stdout.write('started\n');
-        if (kind === 'broken') setImmediate(() => Promise.reject(new Error('unforeseen')));
+        if (kind === 'broken') setImmediate(() => void Promise.reject(new Error('unforeseen')));
         return {
           stop: async () => {
             clearInterval(alive);
