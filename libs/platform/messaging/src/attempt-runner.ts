@@ -46,7 +46,7 @@ const TOGETHER_MAX = 32;
 export class AttemptRunner {
   readonly #o: AttemptRunnerOptions;
   /** Moving average of a handler's milliseconds. Pessimistic at first. */
-  #averageMs = 50;
+  #averageMs = TOGETHER_MS;
 
   constructor(o: AttemptRunnerOptions) {
     this.#o = o;
