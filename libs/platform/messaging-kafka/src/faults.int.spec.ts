@@ -1,8 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createLogger } from '@atrest/platform-logging';
-import { EmbeddedPostgres } from '@atrest/platform-persistence';
 import {
   kafkaAvailable,
   processEnd,
@@ -77,28 +72,6 @@ describe.skipIf(!(await kafkaAvailable()))(
       await broker.resume();
       await changeAll(2);
       expect(await world.comparison()).toEqual(NOTHING_WRONG);
-    });
-
-    test('PostgreSQL restart in the middle of traffic', async () => {
-      const folder = await mkdtemp(join(tmpdir(), 'atrest-faults-'));
-      const postgres = await EmbeddedPostgres.start({ dataFolder: folder, logger: createLogger({ service: 'test', level: 'silent' }) });
-      try {
-        world = await FaultWorld.open({ url: postgres.url, brokers: kafka.brokers });
-        await world.consumer();
-        for (let restart = 0; restart < 3; restart += 1) {
-          const before = await world.effectCount();
-          const traffic = changeAll(10);
-          await waitFor(async () => (await world.effectCount()) > before, { describe: 'traffic', limitMs: LIMIT_MS });
-          // Who owns the server starts it again. SIGQUIT ends it as a crash does: nothing is written any more.
-          process.kill(postgres.pid, 'SIGQUIT');
-          await traffic;
-        }
-        expect(await world.comparison()).toEqual(NOTHING_WRONG);
-      } finally {
-        await world.close();
-        await postgres.stop();
-        await rm(folder, { recursive: true, force: true });
-      }
     });
 
     test(`a consumer that is ${LAG} events behind catches up in bounded memory`, async () => {
