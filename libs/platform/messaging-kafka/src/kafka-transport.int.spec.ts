@@ -7,7 +7,7 @@ import { eventTransportContract, openSampleService, sampleEvent, effectHandler }
 import { rows } from '@atrest/platform-persistence';
 import { kafkaAvailable, testDatabase, testKafka, waitFor, type TestKafka } from '@atrest/testing';
 import kafkajs, { type KafkaMessage } from 'kafkajs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, onTestFinished } from 'vitest';
 import { KafkaTransport, ServiceRunningError } from './index.js';
 
 const logger = createLogger({ service: 'test', level: 'error' });
@@ -39,7 +39,8 @@ describe.skipIf(!(await kafkaAvailable()))('Apache Kafka', () => {
   });
 
   test('what is parked is also on the dead-letter topic, as it arrived and with the reason', async () => {
-    await using database = await testDatabase('dead letter topics');
+    const database = await testDatabase('dead letter topics');
+    onTestFinished(() => database.drop());
     const topic: Topic = { name: `test.${randomUUID()}`, partitions: 3, compacted: false, retentionDays: 1, description: 'of one test' };
     const transport = new KafkaTransport({ brokers: kafka.brokers, clientId: 'test', logger, topics: [topic], groupPrefix: randomUUID() });
     const changed = sampleEvent(topic);
@@ -91,7 +92,8 @@ describe.skipIf(!(await kafkaAvailable()))('Apache Kafka', () => {
   });
 
   test('projections are rebuilt from a compacted topic, and only what is missing comes back', async () => {
-    await using database = await testDatabase('rebuild');
+    const database = await testDatabase('rebuild');
+    onTestFinished(() => database.drop());
     const topic: Topic = { name: `test.${randomUUID()}`, partitions: 3, compacted: true, retentionDays: 1, description: 'of one test' };
     const transport = (): KafkaTransport =>
       new KafkaTransport({ brokers: kafka.brokers, clientId: 'test', logger, topics: [topic], groupPrefix: topic.name });
