@@ -15,21 +15,24 @@ export default {
     },
     {
       name: 'contracts-stand-alone',
-      comment: 'libs/contracts is the language all services share: it may not import any other library of ours. Move logic into the library that owns it.',
+      comment:
+        'libs/contracts is the language all services share: it may not import any other library of ours. Move logic into the library that owns it.',
       severity: 'error',
       from: { path: '^libs/contracts/' },
       to: { path: '^(libs|apps)/', pathNot: '^libs/contracts/' },
     },
     {
       name: 'platform-knows-no-domain',
-      comment: 'libs/platform/* serves every service and knows no domain: it may import libs/contracts and libs/platform only. Pass in what it needs.',
+      comment:
+        'libs/platform/* serves every service and knows no domain: it may import libs/contracts and libs/platform only. Pass in what it needs.',
       severity: 'error',
       from: { path: '^libs/platform/', pathNot: TESTS },
       to: { path: '^(libs|apps)/', pathNot: '^libs/(contracts|platform)/' },
     },
     {
       name: 'providers-know-no-context',
-      comment: 'kms, kmip, snapshot-store and mongod are used by contexts, not the other way round, and not by each other: import only platform and contracts.',
+      comment:
+        'kms, kmip, snapshot-store and mongod are used by contexts, not the other way round, and not by each other: import only platform and contracts.',
       severity: 'error',
       from: { path: `^libs/(${PROVIDERS})/`, pathNot: TESTS },
       to: { path: '^(libs|apps)/', pathNot: ['^libs/(contracts|platform)/', '^libs/$1/'] },
