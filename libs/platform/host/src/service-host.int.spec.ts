@@ -158,6 +158,17 @@ describe('service host', () => {
     ]);
   });
 
+  it('says what the broker lacks while a subscription neither succeeds nor fails', async () => {
+    gate.listen(Number(url.port), '127.0.0.1');
+    const never = Promise.withResolvers<never>();
+    transport.subscribe = () => never.promise;
+    transport.readiness = async () => ({ ok: false, detail: 'Kafka does not answer: connect ECONNREFUSED broker:9092' });
+    transport.close = async () => never.reject(new Error('closed'));
+    const get = await startHost();
+    const said = 'waiting for the broker: Kafka does not answer: connect ECONNREFUSED broker:9092';
+    await waitFor(async () => JSON.stringify((await get('/readyz')).body).includes(said), { describe: said });
+  });
+
   it('waits for a role that does not exist yet', async () => {
     gate.listen(Number(url.port), '127.0.0.1');
     url.username = 'atrest_not_there';

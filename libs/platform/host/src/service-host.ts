@@ -155,8 +155,8 @@ export class ServiceHost {
 
   async #startState(): Promise<Health> {
     if (!this.#subscribing) return this.#waitingFor;
-    if (this.#transport.problem !== null) return { ok: false, detail: `waiting for the broker: ${this.#transport.problem}` };
-    return { ok: false, detail: 'waiting for the broker' };
+    const detail = this.#transport.problem ?? (await this.#transport.readiness()).detail;
+    return { ok: false, detail: `waiting for the broker${detail === undefined ? '' : `: ${detail}`}` };
   }
 
   async #stop(): Promise<void> {
