@@ -25,6 +25,29 @@ export class KmsUsageError extends KmsError {
   readonly code = 'KMS.USAGE';
 }
 
+/** A project's setting cannot be right, whatever the provider would say: nothing was asked of it. Says the field and the rule, never the value. */
+export class KeySettingsRefusedError extends KmsError {
+  readonly code = 'KMS.SETTINGS_REFUSED';
+
+  constructor(
+    /** The field as the Atlas Admin API names it, e.g. `keyVersionResourceID`. */
+    readonly field: string,
+    /** What the field must be or must not have, as the end of a sentence that begins with its name. */
+    readonly rule: string,
+  ) {
+    super(`${field} ${rule}.`);
+  }
+}
+
+/** The provider answered with bytes that differ from the checksum beside them: damaged on the way. */
+export class ChecksumMismatchError extends KmsError {
+  readonly code = 'KMS.CHECKSUM_MISMATCH';
+
+  constructor(operation: string, field: string) {
+    super(`In the answer to ${operation}, ${field} does not fit its checksum.`);
+  }
+}
+
 /** The provider answered with success but without a part of the answer that its contract promises. */
 export class IncompleteAnswerError extends KmsError {
   readonly code = 'KMS.INCOMPLETE_ANSWER';

@@ -3,6 +3,7 @@ export {
   type KeyContext,
   type KeyDescription,
   type KeyProvider,
+  type KeyRotation,
   type KeyState,
   type WrappedBlob,
 } from './key-provider.js';
@@ -17,7 +18,15 @@ export {
   type Verdict,
   type VerdictEvidence,
 } from './verdict.js';
-export { CallLimitError, IncompleteAnswerError, KmsError, KmsUsageError, WrappedBlobRefusedError } from './errors.js';
+export {
+  CallLimitError,
+  ChecksumMismatchError,
+  IncompleteAnswerError,
+  KeySettingsRefusedError,
+  KmsError,
+  KmsUsageError,
+  WrappedBlobRefusedError,
+} from './errors.js';
 export { checkCanary, proveKey, type Canary, type Proof } from './canary.js';
 export { sleepFor, withTransientRetries, type TransientRetryOptions } from './transient-retries.js';
 export { CallLimiters, TokenBucket, type CallLimitersOptions } from './call-limiter.js';

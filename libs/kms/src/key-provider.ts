@@ -29,7 +29,16 @@ export interface WrappedBlob {
 }
 
 /** State of a customer key as its provider shows it, in one vocabulary for all providers. */
-export type KeyState = 'ENABLED' | 'DISABLED' | 'PENDING_DELETION' | 'PENDING_IMPORT' | 'UNAVAILABLE' | 'CREATING' | 'EXPIRED' | 'UNKNOWN';
+export type KeyState =
+  'ENABLED' | 'DISABLED' | 'PENDING_DELETION' | 'PENDING_IMPORT' | 'UNAVAILABLE' | 'CREATING' | 'EXPIRED' | 'DESTROYED' | 'UNKNOWN';
+
+/** How the provider renews the key by itself, where it does and tells. */
+export interface KeyRotation {
+  readonly automatic: boolean;
+  /** Days between rotations; null when it does not rotate by itself or does not tell. */
+  readonly periodDays: number | null;
+  readonly nextRotationAt: Date | null;
+}
 
 /** For messages and diagnosis only: it proves neither that the key wraps nor that it unwraps. */
 export interface KeyDescription {
@@ -43,6 +52,8 @@ export interface KeyDescription {
   readonly algorithm: string | null;
   readonly createdAt: Date | null;
   readonly deletionDate: Date | null;
+  /** Left out when the provider was not asked or did not tell, e.g. for lack of a permission. */
+  readonly rotation?: KeyRotation;
 }
 
 /**
