@@ -95,7 +95,11 @@ interface Draft {
  * or time is the cause, so that a cluster is always judged by everything that is known: the fact at hand, the key configuration, the observations.
  */
 export class ClusterLifecycle {
-  constructor(private readonly parts: { readonly publisher: EventPublisher; readonly clock: Clock; readonly logger: Logger }) {}
+  private readonly listeningSince: Date;
+
+  constructor(private readonly parts: { readonly publisher: EventPublisher; readonly clock: Clock; readonly logger: Logger }) {
+    this.listeningSince = parts.clock.now();
+  }
 
   /**
    * Applies a fact (none: only looks), then what the key configuration says, gives the orders that follow, and then applies what was observed. Idempotent:
@@ -228,7 +232,7 @@ export class ClusterLifecycle {
   private async raiseConcerns(tx: Transaction, { cluster, processes }: Draft, now: Date): Promise<void> {
     if (cluster.deletedAt !== null) return;
     const ids = processes.map((process) => process.id);
-    const changes = concernChanges(cluster.state, processes, await openConcerns(inTransaction(tx), ids), now);
+    const changes = concernChanges(cluster.state, processes, await openConcerns(inTransaction(tx), ids), now, this.listeningSince);
     await writeConcerns(tx, changes);
     for (const { processId, kind, detail, since } of changes.raised) {
       this.parts.logger.warn({ clusterId: cluster.id, cluster: cluster.name, processId, kind }, detail);

@@ -56,13 +56,18 @@ function present(state: ClusterState, process: ProcessView, now: Date): RaisedCo
   return concerns;
 }
 
-/** Compares what is wrong now with what was announced. */
+/**
+ * Compares what is wrong now with what was announced.
+ * @param listeningSince when this replica began to listen. Who begins to listen hears nothing at first: after an outage of ours, all hosts seem to be silent
+ */
 export function concernChanges(
   state: ClusterState,
   processes: readonly ProcessView[],
   open: readonly OpenConcern[],
   now: Date,
+  listeningSince: Date,
 ): ConcernChanges {
+  const hearsSilence = isSilent(listeningSince, now);
   const key = (concern: { processId: string; kind: ConcernKind }) => `${concern.processId} ${concern.kind}`;
   const before = new Map(open.map((concern) => [key(concern), concern]));
   const raised: RaisedConcern[] = [];
@@ -70,6 +75,7 @@ export function concernChanges(
   for (const concern of processes.flatMap((process) => present(state, process, now))) {
     const known = before.get(key(concern));
     before.delete(key(concern));
+    if (known === undefined && concern.kind === 'HOST_UNREACHABLE' && !hearsSilence) continue;
     const isNew =
       known === undefined ||
       (concern.kind === 'STARTED_BY_HAND' && concern.lastSeen.getTime() - known.lastSeen.getTime() > SAME_OCCURRENCE_MS);
