@@ -1,4 +1,4 @@
-// Service B of the benchmark: its handler writes one row per event.
+// Service B of the benchmark: its handler keeps a projection, as the services do, with one upsert per event.
 import { defineHandler, Messaging, messagingMigrations } from '@atrest/platform-messaging';
 import { KafkaTransport } from '@atrest/platform-messaging-kafka';
 import { Metrics } from '@atrest/platform-metrics';
@@ -15,14 +15,26 @@ const database = await ServiceDatabase.open({
   url,
   migrations: [
     ...messagingMigrations,
-    migration('Effects1700000000001', 'CREATE TABLE effect (id text NOT NULL, revision int NOT NULL, PRIMARY KEY (id, revision))'),
+    migration('Projections1700000000001', 'CREATE TABLE projection (id text PRIMARY KEY, revision int NOT NULL, padding text NOT NULL)'),
   ],
   logger,
   metrics,
 });
-const EFFECT = { name: 'bench-effect', text: 'INSERT INTO effect (id, revision) VALUES ($1, $2)' };
-const handler = defineHandler(changed, 'write-effect', async (event, tx) => {
-  await rows(tx, EFFECT, [event.data.id, event.data.revision]);
+const REMEMBER = {
+  name: 'bench-remember',
+  text: `INSERT INTO projection (id, revision, padding) VALUES ($1, $2, $3)
+    ON CONFLICT (id) DO UPDATE SET revision = EXCLUDED.revision, padding = EXCLUDED.padding WHERE projection.revision = EXCLUDED.revision - 1
+    RETURNING pg_current_xact_id()::text AS xid`,
+};
+/** `<subject>/<revision>` and the transaction of each effect, so that PostgreSQL can be asked when it was committed. */
+let effects = [];
+/** Events that did not follow the one before them. */
+let strange = 0;
+const handler = defineHandler(changed, 'remember', async (event, tx) => {
+  const { id, revision, padding } = event.data;
+  const [row] = await rows(tx, REMEMBER, [id, revision, padding]);
+  if (row === undefined) strange += 1;
+  else effects.push([`${id}/${revision}`, row.xid]);
 });
 const transport = new KafkaTransport({ brokers, clientId: 'bench-b', logger, topics: [topicOf(topic)] });
 const messaging = new Messaging({
@@ -37,6 +49,12 @@ const messaging = new Messaging({
 });
 await messaging.start();
 serve({
+  effects: () => {
+    const taken = effects;
+    effects = [];
+    return taken;
+  },
+  strange: () => strange,
   end: async () => {
     await messaging.stop();
     await transport.close();

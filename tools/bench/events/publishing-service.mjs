@@ -15,9 +15,7 @@ const database = await ServiceDatabase.open({
   url,
   migrations: [
     ...messagingMigrations,
-    migration('Causes1700000000001', 'CREATE TABLE aggregate (id text PRIMARY KEY, revision int NOT NULL DEFAULT 0)'),
-    // When each change was committed is asked from PostgreSQL (track_commit_timestamp).
-    migration('Causes1700000000002', 'CREATE TABLE cause (id text NOT NULL, revision int NOT NULL, PRIMARY KEY (id, revision))'),
+    migration('Aggregates1700000000001', 'CREATE TABLE aggregate (id text PRIMARY KEY, revision int NOT NULL DEFAULT 0)'),
   ],
   logger,
   metrics,
@@ -39,18 +37,21 @@ const messaging = new Messaging({
 await messaging.start();
 const publisher = new EventPublisher('bench-a', systemClock);
 
+/** The state of the subjects; one statement for all that a transaction changes, as a service changes the clusters of a key. */
 const CHANGE = {
   name: 'bench-change',
-  text: `WITH changed AS (UPDATE aggregate SET revision = revision + 1 WHERE id = $1 RETURNING id, revision)
-    INSERT INTO cause SELECT id, revision FROM changed RETURNING revision`,
+  text: `UPDATE aggregate SET revision = revision + 1 WHERE id = ANY($1) RETURNING id, revision, pg_current_xact_id()::text AS xid`,
 };
 
+/** `<subject>/<revision>` and the transaction of each change, so that PostgreSQL can be asked when it was committed. */
+let changes = [];
+
 function change(index, perTransaction = 1) {
+  const ids = Array.from({ length: perTransaction }, (_, step) => `subject-${(index * perTransaction + step) % SUBJECTS}`);
   return database.transaction(async (tx) => {
-    for (let step = 0; step < perTransaction; step += 1) {
-      const id = `subject-${(index * perTransaction + step) % SUBJECTS}`;
-      const [row] = await rows(tx, CHANGE, [id]);
-      await publisher.publish(tx, changed, { id, revision: row.revision, padding: PADDING });
+    for (const { id, revision, xid } of await rows(tx, CHANGE, [ids])) {
+      changes.push([`${id}/${revision}`, xid]);
+      await publisher.publish(tx, changed, { id, revision, padding: PADDING });
     }
   });
 }
@@ -66,6 +67,11 @@ serve({
     paused = value;
   },
   stop: () => running.stop(),
+  changes: () => {
+    const taken = changes;
+    changes = [];
+    return taken;
+  },
   end: async () => {
     await messaging.stop();
     await transport.close();
