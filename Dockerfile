@@ -50,8 +50,7 @@ FROM runtime AS service
 COPY docker/healthcheck.mjs /app/healthcheck.mjs
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["/usr/local/bin/node", "/app/healthcheck.mjs"]
-# kafkajs 2.2.4 asks for timers with negative delays; Node 24 warns about that at each start.
-ENTRYPOINT ["/usr/local/bin/node", "--disable-warning=TimeoutNegativeWarning"]
+ENTRYPOINT ["/usr/local/bin/node"]
 
 FROM service AS fleet
 COPY --from=fleet-files /app /app

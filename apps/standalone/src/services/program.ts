@@ -25,9 +25,6 @@ const APPS = new URL('../../../', import.meta.url);
 /** A program that ends by itself is started again after this long: at once looks like a loop, and a person who ended it wants to see that. */
 const RESTART_MS = 1_000;
 
-/** kafkajs 2.2.4 asks for timers with negative delays, which Node 24 warns about and treats as it always did. */
-export const NODE_FLAGS: readonly string[] = ['--disable-warning=TimeoutNegativeWarning'];
-
 /** What every program of ours inherits; nothing else of the environment, so that a setting cannot reach a service by accident. */
 const INHERITED = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'TZ', 'NODE_OPTIONS'];
 
@@ -95,7 +92,7 @@ export class Program {
     const { script, parameters = [], environment, logFile, logger, leftovers } = this.#o;
     const log = await open(logFile, 'a', 0o600);
     try {
-      const child = spawn(process.execPath, [...NODE_FLAGS, scriptPath(script), ...parameters], {
+      const child = spawn(process.execPath, [scriptPath(script), ...parameters], {
         env: { ...baseEnvironment(), ...environment },
         stdio: ['ignore', log.fd, log.fd],
         // Ctrl-C in our terminal is for us: we end them one after the other.

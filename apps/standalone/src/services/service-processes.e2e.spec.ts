@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger } from '@atrest/platform-logging';
@@ -61,6 +61,11 @@ describe.skipIf(!(await kafkaAvailable()))('services in processes of their own',
       expect(rows).toEqual(
         ['fleet', 'kms_validation', 'notification', 'restore_execution'].map((schema) => ({ role: `atrest_${schema}`, schema })),
       );
+
+      // Nor do they complain about anything of Node or of a library.
+      for (const service of ['fleet', 'kms-validation', 'notification', 'restore-execution', 'ingress']) {
+        expect(await readFile(join(system.logFolder, `${service}.log`), 'utf8')).not.toContain('Warning');
+      }
 
       await system.stop();
       expect([...(await system.leftRunning()), ...(await programsIn(folder))]).toEqual([]);

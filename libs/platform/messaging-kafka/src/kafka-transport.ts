@@ -6,7 +6,10 @@ import { toKafkaMessage } from './cloud-events.js';
 import { toDeadLetterMessage } from './dead-letter-message.js';
 import { KafkaSubscription } from './kafka-subscription.js';
 import { ServiceRunningError } from './errors.js';
+import { repairRequestQueue } from './request-queue.js';
 import { ensureTopics } from './topics.js';
+
+repairRequestQueue();
 
 export interface KafkaTransportOptions {
   readonly brokers: readonly string[];
