@@ -15,41 +15,55 @@ afterAll(() => fleet?.stop());
 const create = (body: object, o: CallOptions = {}) => fleet.call('POST', `/groups/${projectId}/clusters`, { ...o, body });
 const idle = (name: string) => fleet.settle(projectId, name, 'IDLE', [agent]);
 
+/** A cluster that runs, in a project that it has for itself. */
+async function running(name: string): Promise<{ path: string; project: string }> {
+  const project = await fleet.project();
+  expect((await fleet.call('POST', `/groups/${project}/clusters`, { body: replicaSet(name) })).status).toBe(201);
+  await fleet.settle(project, name, 'IDLE', [agent]);
+  return { path: `/groups/${project}/clusters/${name}`, project };
+}
+
 describe('a cluster', () => {
   it('is created from the body that Terraform sends, and looks as clients of each version expect', async () => {
-    const created = await create(replicaSet('orders'), { version: '2024-10-23', headers: { 'use-effective-instance-fields': 'false' } });
+    const project = await fleet.project();
+    const created = await fleet.call('POST', `/groups/${project}/clusters`, {
+      body: replicaSet('orders'),
+      version: '2024-10-23',
+      headers: { 'use-effective-instance-fields': 'false' },
+    });
     expect(created.status).toBe(201);
     expect(created.headers.get('content-type')).toContain('application/vnd.atlas.2024-10-23+json');
-    expect(created.body).toMatchObject({ name: 'orders', stateName: 'CREATING', connectionStrings: {}, groupId: projectId, paused: false });
-    await idle('orders');
+    expect(created.body).toMatchObject({ name: 'orders', stateName: 'CREATING', connectionStrings: {}, groupId: project, paused: false });
+    const { selfManaged } = await fleet.settle(project, 'orders', 'IDLE', [agent]);
+    const seeds = selfManaged.processes.map((each: { port: number }) => `127.0.0.1:${each.port}`).join(',');
 
-    const newest = await fleet.call('GET', `/groups/${projectId}/clusters/orders`, {
+    const newest = await fleet.call('GET', `/groups/${project}/clusters/orders`, {
       headers: { 'use-effective-instance-fields': 'true' },
     });
     expect(newest.headers.get('content-type')).toContain('2024-08-05');
     expect(newest.body).toMatchObject({
       stateName: 'IDLE',
-      connectionStrings: { standard: 'mongodb://127.0.0.1:30000,127.0.0.1:30001,127.0.0.1:30002/?replicaSet=orders' },
+      connectionStrings: { standard: `mongodb://${seeds}/?replicaSet=orders` },
       mongoDBMajorVersion: '8.0',
       mongoDBVersion: '8.0.4',
       replicationSpecs: [{ regionConfigs: [{ electableSpecs: { nodeCount: 3 }, effectiveElectableSpecs: { nodeCount: 3 } }] }],
     });
-    const older = await fleet.call('GET', `/groups/${projectId}/clusters/orders`, { version: '2023-02-01' });
+    const older = await fleet.call('GET', `/groups/${project}/clusters/orders`, { version: '2023-02-01' });
     expect(older.body.replicationSpecs).toMatchObject([{ numShards: 1 }]);
-    const oldest = await fetch(`${fleet.url}/api/atlas/v1.0/groups/${projectId}/clusters/orders`, {
+    const oldest = await fetch(`${fleet.url}/api/atlas/v1.0/groups/${project}/clusters/orders`, {
       headers: { authorization: `Bearer ${fleet.token}`, accept: 'application/json' },
     });
     expect(await oldest.json()).toMatchObject({ providerSettings: { instanceSizeName: 'M10' }, replicationFactor: 3, numShards: 1 });
-    const listed = await fleet.call('GET', `/groups/${projectId}/clusters?includeCount=true&itemsPerPage=100&pageNum=1`);
+    const listed = await fleet.call('GET', `/groups/${project}/clusters?includeCount=true&itemsPerPage=100&pageNum=1`);
     expect(listed.body).toMatchObject({ totalCount: 1, results: [{ name: 'orders' }] });
   });
 
   it('is not changed by an empty PATCH, nor by one that says what is so', async () => {
-    const path = `/groups/${projectId}/clusters/orders`;
+    const { path } = await running('unchanged');
     const revision = async () =>
-      (await fleet.database.query<{ revision: number }>(`SELECT revision FROM cluster WHERE name = 'orders'`))[0]?.revision;
+      (await fleet.database.query<{ revision: number }>(`SELECT revision FROM cluster WHERE name = 'unchanged'`))[0]?.revision;
     const before = await revision();
-    expect(await fleet.call('PATCH', path, { body: {} })).toMatchObject({ status: 200, body: { name: 'orders', stateName: 'IDLE' } });
+    expect(await fleet.call('PATCH', path, { body: {} })).toMatchObject({ status: 200, body: { name: 'unchanged', stateName: 'IDLE' } });
     for (const version of ['2023-01-01', '2023-02-01', '2024-10-23']) {
       const { body } = await fleet.call('GET', path, { version });
       expect((await fleet.call('PATCH', path, { version, body })).status).toBe(200);
@@ -65,7 +79,7 @@ describe('a cluster', () => {
   });
 
   it('answers what clients ask beside it', async () => {
-    const path = `/groups/${projectId}/clusters/orders`;
+    const { path, project } = await running('asked');
     const get = async (rest: string, version?: string) => (await fleet.call('GET', rest, version === undefined ? {} : { version })).body;
     expect(await get(`${path}/status`)).toEqual({ changeStatus: 'APPLIED' });
     expect(await get(`${path}/autoScalingConfiguration`)).toEqual({ autoScalingMode: 'CLUSTER_WIDE_SCALING' });
@@ -73,11 +87,11 @@ describe('a cluster', () => {
     expect(await get(`${path}/processArgs`, '2023-01-01')).toMatchObject({ defaultReadConcern: null, javascriptEnabled: true });
     await fleet.call('PATCH', `${path}/processArgs`, { body: { javascriptEnabled: false } });
     expect(await get(`${path}/processArgs`)).toMatchObject({ javascriptEnabled: false, noTableScan: false });
-    const containers = await get(`/groups/${projectId}/containers?providerName=AWS`);
+    const containers = await get(`/groups/${project}/containers?providerName=AWS`);
     expect(containers.results).toMatchObject([{ providerName: 'AWS', regionName: 'US_EAST_1', provisioned: true }]);
-    expect((await get(`/groups/${projectId}/containers/all`)).results).toEqual(containers.results);
-    expect((await fleet.call('GET', `/groups/${projectId}/containers`)).status).toBe(400);
-    expect(await get(`/groups/${projectId}/flexClusters`)).toMatchObject({ results: [], totalCount: 0 });
+    expect((await get(`/groups/${project}/containers/all`)).results).toEqual(containers.results);
+    expect((await fleet.call('GET', `/groups/${project}/containers`)).status).toBe(400);
+    expect(await get(`/groups/${project}/flexClusters`)).toMatchObject({ results: [], totalCount: 0 });
     for (const rest of [
       '',
       '/backup/snapshots',
@@ -85,12 +99,12 @@ describe('a cluster', () => {
       '/backup/restoreJobs',
       `/backup/restoreJobs/${'0'.repeat(24)}`,
     ]) {
-      expect(await fleet.call('GET', `/groups/${projectId}/flexClusters/orders${rest}`)).toMatchObject({
+      expect(await fleet.call('GET', `/groups/${project}/flexClusters/asked${rest}`)).toMatchObject({
         status: 400,
-        body: { errorCode: 'CANNOT_USE_NON_FLEX_CLUSTER_IN_FLEX_API', parameters: ['orders'] },
+        body: { errorCode: 'CANNOT_USE_NON_FLEX_CLUSTER_IN_FLEX_API', parameters: ['asked'] },
       });
     }
-    expect((await get(`/groups/${projectId}/flexClusters/nobody/backup/snapshots`)).errorCode).toBe('CLUSTER_NOT_FOUND');
+    expect((await get(`/groups/${project}/flexClusters/nobody/backup/snapshots`)).errorCode).toBe('CLUSTER_NOT_FOUND');
   });
 
   it('is sharded: config servers first, then shards, then routers', async () => {
@@ -219,17 +233,15 @@ describe('a cluster', () => {
     expect((await create(replicaSet('n'.repeat(1_000)))).body.errorCode).toBe('CLUSTER_NAME_TOO_LONG');
     expect((await fleet.call('GET', `/groups/${projectId}/clusters/${'n'.repeat(1_000)}`)).body.errorCode).toBe('CLUSTER_NOT_FOUND');
     expect((await create({ ...replicaSet('x'), name: undefined })).body.errorCode).toBe('MISSING_ATTRIBUTE');
-    expect((await create(replicaSet('orders'))).body).toMatchObject({
+    expect((await create(replicaSet('taken'))).status).toBe(201);
+    expect((await create(replicaSet('taken'))).body).toMatchObject({
       error: 400,
       errorCode: 'DUPLICATE_CLUSTER_NAME',
-      detail: `A cluster named orders is already present in group ${projectId}.`,
-      parameters: ['orders', projectId],
+      detail: `A cluster named taken is already present in group ${projectId}.`,
+      parameters: ['taken', projectId],
     });
     expect((await create(replicaSet('x', { paused: true }))).body.errorCode).toBe('CANNOT_CREATE_PAUSED_CLUSTER');
     expect((await create(replicaSet('x', { surprise: 1 }))).body.errorCode).toBe('INVALID_ATTRIBUTE');
-    expect((await fleet.call('PATCH', `/groups/${projectId}/clusters/orders`, { body: { paused: true } })).body.errorCode).toBe(
-      'FEATURE_UNSUPPORTED',
-    );
   });
 
   it('uses a key only when the project has a valid one for the provider, by an owner, in any one cloud', async () => {
@@ -266,17 +278,17 @@ describe('a cluster', () => {
   });
 
   it('is protected from deletion when it is asked to be, and closes its project', async () => {
-    const path = `/groups/${projectId}/clusters/orders`;
-    expect((await fleet.call('DELETE', `/groups/${projectId}`)).body.errorCode).toBe('CANNOT_CLOSE_GROUP_ACTIVE_ATLAS_CLUSTERS');
+    const { path, project } = await running('guarded');
+    expect((await fleet.call('DELETE', `/groups/${project}`)).body.errorCode).toBe('CANNOT_CLOSE_GROUP_ACTIVE_ATLAS_CLUSTERS');
     await fleet.call('PATCH', path, { body: { terminationProtectionEnabled: true } });
     expect((await fleet.call('DELETE', path)).body.errorCode).toBe('CANNOT_TERMINATE_CLUSTER_WHEN_TERMINATION_PROTECTION_ENABLED');
     await fleet.call('PATCH', path, { body: { terminationProtectionEnabled: false } });
     expect(await fleet.call('DELETE', path, { version: '2023-02-01' })).toMatchObject({ status: 202, body: {} });
-    expect((await fleet.cluster(projectId, 'orders')).stateName).toBe('DELETING');
+    expect((await fleet.cluster(project, 'guarded')).stateName).toBe('DELETING');
     expect((await fleet.call('DELETE', path)).body.errorCode).toBe('CLUSTER_ALREADY_REQUESTED_DELETION');
     expect((await fleet.call('PATCH', path, { body: { backupEnabled: true } })).body.errorCode).toBe('CLUSTER_ALREADY_REQUESTED_DELETION');
-    await fleet.settle(projectId, 'orders', 'gone', [agent]);
-    expect((await create(replicaSet('orders'))).status).toBe(201);
+    await fleet.settle(project, 'guarded', 'gone', [agent]);
+    expect((await fleet.call('POST', `/groups/${project}/clusters`, { body: replicaSet('guarded') })).status).toBe(201);
   });
 
   it('finds its place when many are created at the same moment, or says that there is no room', async () => {
