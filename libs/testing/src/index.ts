@@ -1,5 +1,8 @@
 export { DevelopmentKms, type Credentials, type DevelopmentKmsOptions, type KmsCall } from './development-kms/development-kms.js';
 export type { Fault } from './development-kms/faults.js';
+export type { GoogleCloudFault } from './google-cloud-kms/faults.js';
+export type { DevelopmentGoogleCloudKms, DevelopmentGoogleCloudKmsOptions, GoogleCloudCall } from './google-cloud-kms/google-cloud-kms.js';
+export { startDevelopmentGoogleCloudKms } from './google-cloud-kms/start.js';
 export { FakeKeyProvider, FakeKms, FakeKmsError } from './fake-key-provider.js';
 export { testDatabase, testPostgres, type TestDatabase } from './postgres/test-postgres.js';
 export { waitFor, type WaitForOptions } from './postgres/wait-for.js';
