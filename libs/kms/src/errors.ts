@@ -57,6 +57,15 @@ export class IncompleteAnswerError extends KmsError {
   }
 }
 
+/** The provider unwrapped the blob, but it was wrapped for another context: it was moved here. */
+export class BlobNotAuthenticError extends KmsError {
+  readonly code = 'KMS.BLOB_NOT_AUTHENTIC';
+
+  constructor() {
+    super('The blob was unwrapped, but it was not wrapped for this project and purpose.');
+  }
+}
+
 /** Our own limit for the provider's account and region is used up for longer than a check may wait. */
 export class CallLimitError extends KmsError {
   readonly code = 'KMS.CALL_LIMIT';

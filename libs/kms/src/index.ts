@@ -19,6 +19,7 @@ export {
   type VerdictEvidence,
 } from './verdict.js';
 export {
+  BlobNotAuthenticError,
   CallLimitError,
   ChecksumMismatchError,
   IncompleteAnswerError,

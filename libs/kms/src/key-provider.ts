@@ -30,7 +30,16 @@ export interface WrappedBlob {
 
 /** State of a customer key as its provider shows it, in one vocabulary for all providers. */
 export type KeyState =
-  'ENABLED' | 'DISABLED' | 'PENDING_DELETION' | 'PENDING_IMPORT' | 'UNAVAILABLE' | 'CREATING' | 'EXPIRED' | 'DESTROYED' | 'UNKNOWN';
+  | 'ENABLED'
+  | 'DISABLED'
+  | 'PENDING_DELETION'
+  | 'PENDING_IMPORT'
+  | 'UNAVAILABLE'
+  | 'CREATING'
+  | 'EXPIRED'
+  | 'DESTROYED'
+  | 'NOT_YET_ACTIVE'
+  | 'UNKNOWN';
 
 /** How the provider renews the key by itself, where it does and tells. */
 export interface KeyRotation {
@@ -52,6 +61,10 @@ export interface KeyDescription {
   readonly algorithm: string | null;
   readonly createdAt: Date | null;
   readonly deletionDate: Date | null;
+  /** When the key stops wrapping (Azure: `exp`); left out where the provider has no such date. */
+  readonly expiresAt?: Date | null;
+  /** The provider's words for what happens to a deleted key (Azure: `Recoverable+Purgeable`); left out where there are none. */
+  readonly recoveryLevel?: string | null;
   /** Left out when the provider was not asked or did not tell, e.g. for lack of a permission. */
   readonly rotation?: KeyRotation;
 }
