@@ -47,3 +47,16 @@ export {
   type UnknownRequestItem,
 } from './messages/request-message.js';
 export { decodeResponse, encodeResponse, type FailureItem, type Response, type SuccessItem } from './messages/response-message.js';
+
+export { certificateEnd, type KmipTlsOptions } from './client/client-credentials.js';
+export {
+  KmipClosedError,
+  KmipConnectionError,
+  KmipHostsError,
+  KmipOperationError,
+  KmipVersionError,
+  type ConnectionPhase,
+  type KmipConnectionErrorCode,
+  type KmipHost,
+} from './client/errors.js';
+export { KmipClient, type KmipClientOptions } from './client/kmip-client.js';
