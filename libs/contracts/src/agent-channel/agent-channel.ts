@@ -18,6 +18,14 @@ export const EnrolmentRequestSchema = z.object({
   /** Several members of one replica set may share this host: for trying Atrest on one machine only. */
   allowsColocation: z.boolean(),
   agentVersion: z.string(),
+  /**
+   * A secret that the agent made and stored before its first try. Whoever sends the same token and the same secret again, while the token lives, gets the
+   * same credential again: the answer to the first try was lost.
+   */
+  retrySecret: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{43,128}$/)
+    .optional(),
 });
 export type EnrolmentRequest = z.infer<typeof EnrolmentRequestSchema>;
 
@@ -37,6 +45,17 @@ export const ReplicaSetMemberSchema = z.object({
   arbiterOnly: z.boolean(),
 });
 
+/** Changes of a replica set that exists. The agent of the primary makes them, one voting member at a time; absent when there are none. */
+export const ReplicaSetChangesSchema = z.object({
+  /** Members to be added to the set's configuration; they are not in `members` yet. */
+  joining: z.array(ReplicaSetMemberSchema),
+  /** `hostname:port` of members to be taken out of the set's configuration. A member is never taken out because it is not named. */
+  leaving: z.array(z.string()),
+  /** This process should not be primary: it steps down as soon as another member can take over. */
+  yields: z.boolean(),
+});
+export type ReplicaSetChanges = z.infer<typeof ReplicaSetChangesSchema>;
+
 /** What one process should look like. The agent converges to it. */
 export const ProcessGoalSchema = z.object({
   id: ObjectIdSchema,
@@ -47,6 +66,8 @@ export const ProcessGoalSchema = z.object({
   desired: z.enum(['running', 'stopped', 'removed']),
   /** Why it should be stopped, for the agent's log. */
   reason: z.string().nullable(),
+  /** False: a process that is wanted running and is found stopped stays stopped, because its cluster is being stopped and its turn comes later. */
+  mayStart: z.boolean().optional(),
   /** Uses a customer key: never started from a remembered goal, only from one that the control plane confirmed in this agent's lifetime. */
   requiresKey: z.boolean(),
   /** True only on the deletion of the cluster. */
@@ -59,6 +80,8 @@ export const ProcessGoalSchema = z.object({
   dbPath: z.string().nullable(),
   /** Further command-line arguments, as given by the user. */
   extraArguments: z.array(z.string()),
+  /** Grows when the arguments are changed; absent: 0. A running process keeps its arguments until it is ordered to stop and to run again. */
+  argumentsVersion: z.int().nonnegative().optional(),
   replicaSet: z
     .object({
       name: z.string(),
@@ -67,6 +90,7 @@ export const ProcessGoalSchema = z.object({
       members: z.array(ReplicaSetMemberSchema),
       /** This process's agent initiates the set and, after a start of all members together, has one of them stepped up. */
       leads: z.boolean(),
+      changes: ReplicaSetChangesSchema.optional(),
     })
     .nullable(),
   /** Only for mongos. */
@@ -140,6 +164,15 @@ export const ProcessObservationSchema = z.object({
   stopOverdueSince: TimestampSchema.nullable(),
   /** Somebody other than this agent started it while it should be stopped; when that was last seen. */
   startedByHandAt: TimestampSchema.nullable(),
+  /** The `argumentsVersion` of the goal that the running process was started by; absent when this agent did not start it. */
+  argumentsVersion: z.int().nonnegative().optional(),
+  /**
+   * The members of its replica set by its configuration; only from a primary, and only while changes of the set are ordered. Without votes and priority
+   * where the agent has no right to read the configuration.
+   */
+  setMembers: z.array(z.object({ host: z.string(), votes: z.int().optional(), priority: z.number().optional() })).optional(),
+  /** The shards of the cluster; only from the mongos that leads, and only when it may list them. */
+  shards: z.array(z.string()).optional(),
 });
 export type ProcessObservation = z.infer<typeof ProcessObservationSchema>;
 
@@ -149,6 +182,11 @@ export const ObservationReportSchema = z.object({
   goalVersion: z.int().nonnegative(),
   observedAt: TimestampSchema,
   agentVersion: z.string(),
+  /**
+   * Tells a later report from an earlier one, whatever the network does to their order: the agent's runs are counted in its state folder, the reports of a
+   * run from 1.
+   */
+  number: z.object({ run: z.int().positive(), sequence: z.int().positive() }).optional(),
   processes: z.array(ProcessObservationSchema),
 });
 export type ObservationReport = z.infer<typeof ObservationReportSchema>;

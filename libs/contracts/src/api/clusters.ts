@@ -97,6 +97,10 @@ export const SelfManagedProcessSchema = z.strictObject({
   error: readOnly,
   stale: readOnly,
   lastHeardAt: readOnly,
+  stopOverdueSince: readOnly,
+  startedByHandAt: readOnly,
+  change: readOnly,
+  lost: readOnly,
 });
 export type SelfManagedProcess = z.infer<typeof SelfManagedProcessSchema>;
 

@@ -74,7 +74,7 @@ export const clusterDeleted = event('deleted', 'The cluster is gone.');
 export const ClusterConcernSchema = z.object({
   cluster: ClusterSummarySchema,
   processId: ObjectIdSchema,
-  kind: z.enum(['STOP_OVERDUE', 'STARTED_BY_HAND', 'HOST_UNREACHABLE']),
+  kind: z.enum(['STOP_OVERDUE', 'STARTED_BY_HAND', 'HOST_UNREACHABLE', 'HOST_GIVEN_UP']),
   detail: z.string(),
   since: TimestampSchema,
 });
@@ -85,6 +85,6 @@ export const clusterConcernRaised = defineEvent<ClusterConcern>({
   topic: topics.clusters,
   schema: ClusterConcernSchema,
   description:
-    'While a cluster is being disabled or is disabled, a process does not stop, was started by hand, or sits on a host that does not answer.',
+    'A process of a cluster that is being disabled or is disabled does not stop, was started by hand, or sits on a host that does not answer; or the host of a process was given up for lost.',
   subjectOf: (concern) => concern.cluster.id,
 });

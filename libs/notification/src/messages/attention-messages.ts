@@ -70,6 +70,7 @@ const CONCERN_TITLES: Readonly<Record<ClusterConcern['kind'], string>> = {
   STOP_OVERDUE: 'a process does not stop',
   STARTED_BY_HAND: 'a process was started by hand',
   HOST_UNREACHABLE: 'a host does not answer',
+  HOST_GIVEN_UP: 'a host was given up for lost',
 };
 
 /** While a cluster is being stopped or is stopped, something is not as it should be. */
@@ -79,7 +80,11 @@ export function concernMessage(project: ProjectNamed, concern: ClusterConcern): 
   return {
     subject: `[Atrest] Cluster ${cluster.name} of project ${project.name}: ${CONCERN_TITLES[kind]}`,
     blocks: [
-      paragraph(`Cluster ${cluster.name} is disabled because its customer key is not valid, but ${CONCERN_TITLES[kind]}.`),
+      paragraph(
+        kind === 'HOST_GIVEN_UP'
+          ? `Cluster ${cluster.name} has lost a process: ${CONCERN_TITLES[kind]}.`
+          : `Cluster ${cluster.name} is disabled because its customer key is not valid, but ${CONCERN_TITLES[kind]}.`,
+      ),
       paragraph(detail),
       facts([
         ['Cluster', cluster.name],
@@ -88,7 +93,11 @@ export function concernMessage(project: ProjectNamed, concern: ClusterConcern): 
         ['Since', utc(since)],
         ['Reason of the stop', cluster.disabledReason?.detail ?? null],
       ]),
-      paragraph('Atrest goes on trying. Please look at the host: until the process is stopped, its data can be read.'),
+      paragraph(
+        kind === 'HOST_GIVEN_UP'
+          ? 'Atrest no longer waits for it. If the host comes back, its agent is told to stop the process. Replace it by changing the processes of the cluster.'
+          : 'Atrest goes on trying. Please look at the host: until the process is stopped, its data can be read.',
+      ),
     ],
   };
 }
