@@ -3,7 +3,7 @@ import { CommandError } from '../commands/command-error.js';
 import { type Doc, isDocument } from '../bson-values.js';
 import type { StorageChange } from '../storage/engine.js';
 import type { WireClient } from '../wire/client.js';
-import { compareOpTimes, opTimeDocument, opTimeFrom } from './op-time.js';
+import { type OpTime, compareOpTimes, opTimeDocument, opTimeFrom } from './op-time.js';
 import { cursorOf } from './cursor-batch.js';
 import type { SetState } from './set-state.js';
 
@@ -13,7 +13,7 @@ const MINVALID_NS = 'local.replset.minvalid';
 const SECONDARY_OK = { $readPreference: { mode: 'secondaryPreferred' } };
 
 /** Reads a whole cursor, batch by batch. */
-async function eachBatch(
+export async function eachBatch(
   client: WireClient,
   database: string,
   collection: string,
@@ -28,7 +28,8 @@ async function eachBatch(
   }
 }
 
-async function newestEntry(client: WireClient): Promise<Doc> {
+/** The last entry of the source's oplog. */
+export async function newestEntry(client: WireClient): Promise<Doc> {
   const reply = await client.command(
     'local',
     { find: 'oplog.rs', sort: { $natural: -1 }, limit: 1, singleBatch: true, ...SECONDARY_OK },
@@ -59,8 +60,7 @@ export async function copyEverything(set: SetState, client: WireClient): Promise
     if (name !== 'local') await copyDatabase(set, client, name);
   }
   const end = opTimeFrom(await newestEntry(client));
-  set.consistentFrom = compareOpTimes(end, opTimeFrom(begin)) > 0 ? end : opTimeFrom(begin);
-  rememberConsistency(set);
+  noteConsistency(set, compareOpTimes(end, opTimeFrom(begin)) > 0 ? end : opTimeFrom(begin));
   writer.applyEntries([{ ...begin }]);
   await engine.sync();
   set.durable = set.lastApplied;
@@ -72,25 +72,41 @@ export async function copyEverything(set: SetState, client: WireClient): Promise
 
 async function copyDatabase(set: SetState, client: WireClient, database: string): Promise<void> {
   const { writer } = set.server;
-  const collections: Doc[] = [];
-  await eachBatch(client, database, '$cmd.listCollections', { listCollections: 1 }, (batch) => collections.push(...batch));
-  for (const entry of collections) {
-    const name = String(entry['name']);
-    const ns = `${database}.${name}`;
-    const info = isDocument(entry['info']) ? entry['info'] : {};
-    writer.writeUnlogged([{ k: 'create', ns, uuid: info['uuid'] as UUID, options: isDocument(entry['options']) ? entry['options'] : {} }]);
-    await eachBatch(client, database, name, { find: name, batchSize: 1000 }, (batch) =>
-      writer.writeUnlogged(batch.map((doc): StorageChange => ({ k: 'put', ns, doc }))),
-    );
-    const indexes: Doc[] = [];
-    await eachBatch(client, database, name, { listIndexes: name }, (batch) => indexes.push(...batch));
-    writer.writeUnlogged([{ k: 'indexes', ns, indexes }]);
+  for (const entry of await listCollections(client, database)) {
+    await copyCollection(client, database, entry, (changes) => writer.writeUnlogged(changes));
   }
 }
 
-/** Notes from where on the data is consistent, for a restart before that was reached. */
-function rememberConsistency(set: SetState): void {
-  set.server.writer.write([{ op: 'replace', ns: MINVALID_NS, doc: { _id: 'minvalid', ...opTimeDocument(set.consistentFrom) } }]);
+/** The collections of the source's database, as `listCollections` shows them. */
+export async function listCollections(client: WireClient, database: string): Promise<Doc[]> {
+  const collections: Doc[] = [];
+  await eachBatch(client, database, '$cmd.listCollections', { listCollections: 1 }, (batch) => collections.push(...batch));
+  return collections;
+}
+
+/** Copies one collection, as `listCollections` shows it, with its documents and indexes; `use` gets it in parts. */
+export async function copyCollection(
+  client: WireClient,
+  database: string,
+  entry: Doc,
+  use: (changes: StorageChange[]) => void,
+): Promise<void> {
+  const name = String(entry['name']);
+  const ns = `${database}.${name}`;
+  const info = isDocument(entry['info']) ? entry['info'] : {};
+  use([{ k: 'create', ns, uuid: info['uuid'] as UUID, options: isDocument(entry['options']) ? entry['options'] : {} }]);
+  await eachBatch(client, database, name, { find: name, batchSize: 1000 }, (batch) =>
+    use(batch.map((doc): StorageChange => ({ k: 'put', ns, doc }))),
+  );
+  const indexes: Doc[] = [];
+  await eachBatch(client, database, name, { listIndexes: name }, (batch) => indexes.push(...batch));
+  use([{ k: 'indexes', ns, indexes }]);
+}
+
+/** Notes from where on the data is consistent, also for a restart before that was reached. */
+export function noteConsistency(set: SetState, from: OpTime): void {
+  set.consistentFrom = from;
+  set.server.writer.write([{ op: 'replace', ns: MINVALID_NS, doc: { _id: 'minvalid', ...opTimeDocument(from) } }]);
 }
 
 /** Reads what an earlier run noted. */

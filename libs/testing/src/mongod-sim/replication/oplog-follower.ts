@@ -1,12 +1,13 @@
 import { Long } from 'bson';
 import { type Doc } from '../bson-values.js';
 import { endOnDiskError } from '../process/ending.js';
-import { WireClient } from '../wire/client.js';
+import { PeerError, WireClient } from '../wire/client.js';
 import { cursorOf } from './cursor-batch.js';
-import { copyEverything } from './initial-sync.js';
+import { copyEverything, newestEntry } from './initial-sync.js';
 import type { Member } from './member.js';
 import { compareOpTimes, opTimeDocument, opTimeFrom } from './op-time.js';
-import { chooseSyncSource } from './rules.js';
+import { rollBack } from './rollback.js';
+import { chooseSyncSource, judgeSource } from './rules.js';
 import type { SetState } from './set-state.js';
 
 const CONTEXT = 'BackgroundSync';
@@ -113,7 +114,7 @@ export class OplogFollower {
       await this.#tail(source, client);
     } catch (error) {
       if (!(error instanceof DivergedError)) throw error;
-      await this.#takeBack(error);
+      await this.#takeBack(error, client);
     }
   }
 
@@ -134,9 +135,13 @@ export class OplogFollower {
       REPLY_TIMEOUT_MS,
     );
     const cursor = cursorOf(first);
-    const [anchor] = cursor.batch;
-    if (anchor === undefined && source.state !== 'PRIMARY') return;
-    if (anchor === undefined || compareOpTimes(opTimeFrom(anchor), mine) !== 0) {
+    const anchor = cursor.batch[0] === undefined ? undefined : opTimeFrom(cursor.batch[0]);
+    const newest = opTimeFrom(await newestEntry(client));
+    // Meanwhile we may have been elected: then our history is the one that holds.
+    if (set.stopped || set.state === 'PRIMARY') return;
+    const verdict = judgeSource(mine, anchor, newest);
+    if (verdict === 'behind') throw new PeerError(`${source.config.host} is not ahead of us`);
+    if (verdict === 'diverged') {
       throw new DivergedError(`our last entry ${JSON.stringify(opTimeDocument(mine))} is not in the oplog of ${source.config.host}`);
     }
     await this.#apply(cursor.batch.slice(1));
@@ -181,11 +186,12 @@ export class OplogFollower {
     if (entries.length > 0) this.#applied();
   }
 
-  /** Forgets all data; the next round copies everything from the sync source. mongod takes back only what diverged. */
-  async #takeBack(error: DivergedError): Promise<void> {
+  /** Goes back to the history of the sync source. Without anything in common all data is forgotten, and the next round copies everything. */
+  async #takeBack(error: DivergedError, client: WireClient): Promise<void> {
     const set = this.#set;
     set.server.log.info(CONTEXT, 'ROLLBACK', 21593, 'Transition to ROLLBACK', { error: error.message });
     set.setState('ROLLBACK', CONTEXT);
+    if (await rollBack(set, client)) return;
     const { engine, writer } = set.server;
     const own = engine.namespaces().filter((ns) => !ns.startsWith('local.'));
     writer.writeUnlogged([{ k: 'clearOplog' }, ...own.map((ns) => ({ k: 'drop' as const, ns }))]);

@@ -200,6 +200,9 @@ describe.concurrent('mongod-sim, a replica set of three', () => {
       result: { writeConcernError: { codeName: 'WriteConcernFailed', errInfo: { wtimeout: true } } },
     });
     await expect(alone.insertOne({ n: 98 }, { writeConcern: { w: 4 } })).rejects.toMatchObject({ code: 100 });
+    const shop = fleet.direct(first, { retryWrites: false }).db('shop');
+    await shop.collection('orders').updateOne({ n: 1 }, { $set: { changed: true } });
+    await shop.collection('ghosts').insertOne({ n: 97 });
     await first.kill('SIGKILL');
     for (const other of others) await other.control.clear();
     const second = others[0] as SimProcess;
@@ -210,8 +213,13 @@ describe.concurrent('mongod-sim, a replica set of three', () => {
     const back = await set.restart(first);
     await set.settled(second);
     await write(orders, 3, 3);
+    // Only what it alone had: it goes back to the last common entry, and holds what a majority acknowledged all the time.
     expect(back.ids()).toContain(21593);
-    expect(await numbers(fleet.direct(back).db('shop').collection('orders'))).toEqual([1, 2, 3]);
+    expect(back.ids()).not.toContain(21164);
+    const rolledBack = fleet.direct(back).db('shop');
+    expect(await numbers(rolledBack.collection('orders'))).toEqual([1, 2, 3]);
+    expect(await rolledBack.collection('orders').findOne({ n: 1 })).not.toHaveProperty('changed');
+    expect((await rolledBack.listCollections().toArray()).map(({ name }) => name)).toEqual(['orders']);
 
     // A driver sends a write again when its answer was lost; the member that takes over knows that it was done.
     await orders.insertOne({ counter: 0 }, { writeConcern: { w: 3 } });

@@ -129,3 +129,12 @@ export function chooseSyncSource(members: readonly SourceCandidate[], self: numb
   }
   return best;
 }
+
+/**
+ * What the oplog of a sync source says to a member whose newest entry is `mine`. `anchor` is the source's first entry that is not earlier, `newest` its
+ * last one. A source that is not ahead proves nothing: it may be a former primary that nobody has told yet.
+ */
+export function judgeSource(mine: OpTime, anchor: OpTime | undefined, newest: OpTime): 'follow' | 'behind' | 'diverged' {
+  if (anchor !== undefined && compareOpTimes(anchor, mine) === 0) return 'follow';
+  return compareOpTimes(newest, mine) <= 0 ? 'behind' : 'diverged';
+}

@@ -4,7 +4,16 @@ import { describe, expect, it } from 'vitest';
 import { CommandError } from '../commands/command-error.js';
 import { LogicalClock, NO_OP_TIME, type OpTime, compareOpTimes } from './op-time.js';
 import { isNewerConfig, parseConfig } from './replica-set-config.js';
-import { type Progress, chooseSyncSource, electionObstacle, isSafeToStepDown, majorityOf, majorityOpTime, voteRefusal } from './rules.js';
+import {
+  type Progress,
+  chooseSyncSource,
+  electionObstacle,
+  isSafeToStepDown,
+  judgeSource,
+  majorityOf,
+  majorityOpTime,
+  voteRefusal,
+} from './rules.js';
 
 const at = (t: number, i: number): OpTime => ({ ts: new Timestamp({ t: 1000, i }), t });
 const opTime = fc.tuple(fc.nat(3), fc.nat(5)).map(([t, i]) => at(t, i));
@@ -79,6 +88,19 @@ describe('decisions of a replica set member', () => {
     expect(
       chooseSyncSource([member('STARTUP2', NO_OP_TIME), member('SECONDARY', at(-1, 1)), member('PRIMARY', at(1, 2), false)], 0, NO_OP_TIME),
     ).toBe(1);
+  });
+
+  it('takes its history back only for a source that is ahead', () => {
+    expect(judgeSource(at(1, 3), at(1, 3), at(1, 5))).toBe('follow');
+    expect(judgeSource(at(1, 3), at(2, 4), at(2, 4))).toBe('diverged');
+    // A former primary that goes on after we have a new one; a member that has lost its data; one that has nothing newer.
+    expect(judgeSource(at(2, 3), at(1, 4), at(1, 4))).toBe('behind');
+    expect(judgeSource(at(2, 3), undefined, NO_OP_TIME)).toBe('behind');
+    fc.assert(
+      fc.property(opTime, fc.option(opTime, { nil: undefined }), opTime, (mine, anchor, newest) => {
+        if (judgeSource(mine, anchor, newest) === 'diverged') expect(compareOpTimes(newest, mine)).toBeGreaterThan(0);
+      }),
+    );
   });
 
   it('reads a configuration, fills in the defaults and refuses what mongod refuses', () => {

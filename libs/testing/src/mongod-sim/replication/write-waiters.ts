@@ -48,8 +48,10 @@ export class WriteWaiters {
       set.advanceCommitted();
       this.check();
     }
-    if (this.#satisfied(opTime, concern)) return undefined;
-    if (!set.writable) return concernError(189, 'Primary stepped down while waiting for replication', concern);
+    // In another term the positions of the members are those of another history.
+    const inOffice = set.state === 'PRIMARY' && set.term === opTime.t;
+    if (inOffice && this.#satisfied(opTime, concern)) return undefined;
+    if (!inOffice || !set.writable) return concernError(189, 'Primary stepped down while waiting for replication', concern);
     return new Promise((resolve) => {
       const waiter: Waiter = {
         opTime,

@@ -30,16 +30,16 @@ export class DataWriter {
 
   constructor(engine: StorageEngine) {
     this.#engine = engine;
-    for (const entry of engine.oplog.entries()) this.retryable.learn(entry);
-    this.resetLastApplied();
+    this.#lookAtOplog();
   }
 
   get lastApplied(): OpTime {
     return this.#lastApplied;
   }
 
-  /** Looks at the oplog again, after it was replaced. */
-  resetLastApplied(): void {
+  /** Learns from the oplog as it is now: when it was loaded, and after it was replaced or cut. */
+  #lookAtOplog(): void {
+    this.retryable.relearn(this.#engine.oplog.entries());
     const last = this.#engine.oplog.last;
     this.#lastApplied = last === undefined ? NO_OP_TIME : opTimeFrom(last);
     this.clock.advance(this.#lastApplied.ts);
@@ -118,10 +118,10 @@ export class DataWriter {
     this.#commit(changes);
   }
 
-  /** Changes that are neither logged nor replicated (initial sync, configuration of this member). */
+  /** Changes that are neither logged nor replicated (initial sync, rollback). */
   writeUnlogged(changes: StorageChange[]): void {
     this.#commit(changes);
-    this.resetLastApplied();
+    if (changes.some(({ k }) => k === 'clearOplog' || k === 'cutOplog')) this.#lookAtOplog();
   }
 
   #log(changes: StorageChange[], ns: string, fields: Doc): void {

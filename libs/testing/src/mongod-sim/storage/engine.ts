@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { randomInt } from 'node:crypto';
-import type { UUID } from 'bson';
+import type { Timestamp, UUID } from 'bson';
 import { type Doc, decodeDocument, encodeDocument, numberOf } from '../bson-values.js';
 import { Collection, type CollectionInfo, ID_INDEX } from './collection.js';
 import { Journal } from './journal.js';
@@ -33,7 +33,8 @@ export type StorageChange =
   | { k: 'remove'; ns: string; id: unknown }
   | { k: 'indexes'; ns: string; indexes: Doc[] }
   | { k: 'oplog'; entry: Doc }
-  | { k: 'clearOplog' };
+  | { k: 'clearOplog' }
+  | { k: 'cutOplog'; after: Timestamp };
 
 /** The files of the dbPath cannot be used: mongod ends with exit code 14 or SIGABRT. */
 export class StorageError extends Error {
@@ -235,6 +236,9 @@ export class StorageEngine {
         return;
       case 'clearOplog':
         this.oplog.clear();
+        return;
+      case 'cutOplog':
+        this.oplog.cutAfter(change.after);
         return;
     }
   }

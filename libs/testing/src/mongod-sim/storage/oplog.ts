@@ -1,4 +1,4 @@
-import { type Timestamp } from 'bson';
+import { Timestamp } from 'bson';
 import { type Doc, encodeDocument } from '../bson-values.js';
 
 /** The oplog in memory: entries in the order of their time, oldest dropped beyond a size. */
@@ -68,12 +68,19 @@ export class Oplog {
     return this.#entries.slice(from, from + limit);
   }
 
-  clear(): void {
-    this.#dropped += this.#entries.length;
-    this.#entries = [];
-    this.#sizes = [];
-    this.#bytes = 0;
+  /** Drops the entries after `ts`. Nobody who was reading may go on: what follows is another history. */
+  cutAfter(ts: Timestamp): void {
+    const kept = this.#entries.filter((entry) => !(entry['ts'] as Timestamp).greaterThan(ts)).length;
+    this.#dropped += this.#entries.length + 1;
+    this.#entries = this.#entries.slice(0, kept);
+    this.#sizes = this.#sizes.slice(0, kept);
+    this.#bytes = this.#sizes.reduce((sum, size) => sum + size, 0);
     this.wake();
+  }
+
+  /** Drops everything, as {@link cutAfter} does. */
+  clear(): void {
+    this.cutAfter(new Timestamp({ t: 0, i: 0 }));
   }
 
   /** Resolves when something was appended, the log was cleared, {@link wake} was called, or after `ms`. */

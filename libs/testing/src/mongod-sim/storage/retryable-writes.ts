@@ -12,6 +12,12 @@ export interface Statement {
 export class RetryableWrites {
   readonly #sessions = new Map<string, { txnNumber: number; done: Map<number, Doc> }>();
 
+  /** Forgets all and learns what these entries say: those that were taken back were never done. */
+  relearn(entries: readonly Doc[]): void {
+    this.#sessions.clear();
+    for (const entry of entries) this.learn(entry);
+  }
+
   learn(entry: Doc): void {
     const lsid = entry['lsid'];
     const txnNumber = numberOf(entry['txnNumber']);

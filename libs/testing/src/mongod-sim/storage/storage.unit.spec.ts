@@ -5,6 +5,7 @@ import { BSONRegExp, Double, Int32, Long, ObjectId } from 'bson';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CommandError } from '../commands/command-error.js';
+import { OplogSource } from '../commands/oplog-source.js';
 import type { Doc } from '../bson-values.js';
 import { DataWriter, statementOf } from './data-writer.js';
 import { DiskError, StorageEngine, StorageError } from './engine.js';
@@ -100,6 +101,28 @@ describe('storage', () => {
     expect(target.retryable.find(statement)).toMatchObject({ op: 'i' });
     expect(target.retryable.find(statementOf({ ...command, txnNumber: 6 }, 0))).toBeUndefined();
     rmSync(other, { recursive: true });
+  });
+
+  it('cuts the oplog: what was taken back was never done, and who was reading must look again', async () => {
+    const engine = StorageEngine.open(folder, OPTIONS);
+    const writer = new DataWriter(engine);
+    writer.term = 1;
+    const kept = writer.write([{ op: 'insert', ns: 'shop.orders', doc: { _id: 1 } }]);
+    const statement = statementOf({ lsid: { id: new ObjectId() }, txnNumber: Long.fromNumber(5) }, 0);
+    writer.write([{ op: 'insert', ns: 'shop.orders', doc: { _id: 2 }, ...(statement === undefined ? {} : { statement }) }]);
+    const reader = new OplogSource(engine.oplog, kept.ts, {});
+    expect(await reader.take(10, 0)).toHaveLength(2);
+    writer.writeUnlogged([
+      { k: 'remove', ns: 'shop.orders', id: 2 },
+      { k: 'cutOplog', after: kept.ts },
+    ]);
+    expect(writer.retryable.find(statement)).toBeUndefined();
+    expect(writer.lastApplied).toEqual(kept);
+    writer.write([{ op: 'insert', ns: 'shop.orders', doc: { _id: 3 } }]);
+    await expect(reader.take(10, 0)).rejects.toMatchObject({ code: 136 });
+    const again = StorageEngine.open(folder, OPTIONS);
+    expect(again.oplog.entries().map(({ ts }) => ts)).toEqual(engine.oplog.entries().map(({ ts }) => ts));
+    expect(ids(again)).toEqual([new Int32(1), new Int32(3)]);
   });
 
   it('fails every write when the disk is lost', async () => {
