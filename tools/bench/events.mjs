@@ -1,4 +1,4 @@
-// npm run bench:events [-- --json FILE] [--seconds N] [--sides atrest,kafkajs] [--rates 100,1000] [--together 1,10,100]
+// npm run bench:events [-- --json FILE] [--seconds N] [--sides atrest,kafkajs] [--rates 100,1000] [--together 1,10,100] [--statements]
 // From the commit of a change in one service to the commit of its effect in another: two processes, a real Apache Kafka, a real, durable
 // PostgreSQL; beside bare kafkajs with the same acks in the same run.
 import { fork } from 'node:child_process';
@@ -21,6 +21,8 @@ const { values } = parseArgs({
     sides: { type: 'string', default: 'atrest,kafkajs' },
     rates: { type: 'string', default: '100,1000' },
     together: { type: 'string', default: '1,10,100' },
+    // Also what PostgreSQL spent its time on, for whoever wants to make it less. Costs some of it.
+    statements: { type: 'boolean', default: false },
   },
 });
 const SECONDS = Number(values.seconds);
@@ -93,6 +95,7 @@ try {
   await setup.connect();
   // PostgreSQL says when each transaction was committed, so that measuring costs the services nothing.
   await setup.query('ALTER SYSTEM SET track_commit_timestamp = on');
+  if (values.statements) await setup.query('ALTER SYSTEM SET shared_preload_libraries = pg_stat_statements');
   await setup.end();
   await first.stop();
   postgres = await EmbeddedPostgres.start(options);
@@ -142,6 +145,7 @@ async function openAtrest({ url, pid }, { brokers, broker }) {
     await delay(200);
     await ask('TRUNCATE bench_a.outbox, bench_b.inbox');
     await ask('CHECKPOINT');
+    if (values.statements) await ask('SELECT pg_stat_statements_reset()');
     await a('changes');
     await b('effects');
     const [{ now }] = await ask('SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS now');
@@ -157,6 +161,16 @@ async function openAtrest({ url, pid }, { brokers, broker }) {
     // A transaction that was rolled back has no time; its change was made again by another.
     return new Map(changes.map(([key, xid]) => [key, times.get(xid)]).filter(([, at]) => at !== null));
   };
+  if (values.statements) await ask('CREATE EXTENSION pg_stat_statements');
+  const showStatements = async (what) => {
+    if (!values.statements) return;
+    const top = await ask(
+      `SELECT calls::int, rows::int, round(total_exec_time)::int AS total_ms, round(mean_exec_time::numeric, 3) AS mean_ms, wal_bytes::int / greatest(rows, 1)::int AS wal_per_row, left(regexp_replace(query, '\\s+', ' ', 'g'), 60) AS query
+       FROM pg_stat_statements ORDER BY total_exec_time DESC LIMIT 12`,
+    );
+    console.log(what);
+    console.table(top);
+  };
   await a('atRate', { rate: 200, seconds: WARM_UP });
   return {
     atRate: async (rate) => {
@@ -165,6 +179,7 @@ async function openAtrest({ url, pid }, { brokers, broker }) {
       const kept = await a('atRate', { rate, seconds: SECONDS });
       await caughtUp();
       const spent = await cpu();
+      await showStatements(`${rate}/s`);
       const published = await commits(await a('changes'));
       const effects = await commits(await b('effects'));
       const counted = [...published].filter(([, at]) => at > begin + WARM_UP * 1000);
@@ -185,6 +200,7 @@ async function openAtrest({ url, pid }, { brokers, broker }) {
       await a('stop');
       await caughtUp();
       const spent = await cpu();
+      await showStatements(`${together} a transaction`);
       const times = [...(await commits(await b('effects'))).values()];
       const [from, to] = [begin + WARM_UP * 1000, begin + SECONDS * 1000];
       results.push({

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { EventDefinition, EventEnvelope } from '@atrest/contracts';
 import { currentCorrelation } from '@atrest/platform-logging';
-import { rows, signalAfterCommit, type Statement, type Transaction } from '@atrest/platform-persistence';
+import { signalAfterCommit, writeLastly, type Statement, type Transaction } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
 import { InvalidEventError } from './errors.js';
 import { newEventId } from './event-id.js';
@@ -10,10 +10,21 @@ import { problemsOf } from './judge.js';
 /** Listened to by the relay. */
 export const OUTBOX_CHANNEL = 'outbox';
 
+/** $1 ids, $2 topics, $3 subjects, $4 envelopes, in the order of their publication. */
 const INSERT: Statement = {
   name: 'outbox-insert',
-  text: 'INSERT INTO outbox (event_id, topic, subject, envelope) VALUES ($1, $2, $3, $4)',
+  text: `INSERT INTO outbox (event_id, topic, subject, envelope)
+    SELECT id, topic, subject, envelope FROM unnest($1::uuid[], $2::text[], $3::text[], $4::json[])
+      WITH ORDINALITY AS event (id, topic, subject, envelope, number) ORDER BY number`,
 };
+
+interface Publication {
+  readonly topic: string;
+  readonly envelope: EventEnvelope;
+}
+
+/** What transactions that are still open publish. */
+const publications = new WeakMap<Transaction, Publication[]>();
 
 /** Writes events into the outbox of its service. The only way for an event to leave a service. */
 export class EventPublisher {
@@ -26,9 +37,10 @@ export class EventPublisher {
   }
 
   /**
-   * Publishes when, and only when, the transaction commits. Call it after the write that guards the aggregate (the UPDATE … WHERE revision):
-   * that write makes transactions on one aggregate wait for each other, and so its events leave in the order of its changes. Correlation
-   * and causation come from the running request or handler. Throws {@link InvalidEventError}.
+   * Publishes when, and only when, the transaction commits; all its events are written together with the COMMIT. Call it after the write that
+   * guards the aggregate (the UPDATE … WHERE revision): that write makes transactions on one aggregate wait for each other, and so its
+   * events leave in the order of its changes. Correlation and causation come from the running request or handler. Throws
+   * {@link InvalidEventError}.
    */
   async publish<D>(tx: Transaction, definition: EventDefinition<D>, data: D): Promise<EventEnvelope<D>> {
     const parsed = definition.schema.safeParse(data);
@@ -48,8 +60,25 @@ export class EventPublisher {
       ...(correlation?.traceparent === undefined ? {} : { traceparent: correlation.traceparent }),
       data: parsed.data,
     };
-    await rows(tx, INSERT, [envelope.id, definition.topic.name, envelope.subject, JSON.stringify(envelope)]);
-    signalAfterCommit(tx, OUTBOX_CHANNEL);
+    publicationsOf(tx).push({ topic: definition.topic.name, envelope });
     return envelope;
   }
+}
+
+function publicationsOf(tx: Transaction): Publication[] {
+  const known = publications.get(tx);
+  if (known !== undefined) return known;
+  const list: Publication[] = [];
+  publications.set(tx, list);
+  writeLastly(tx, () => ({
+    sql: INSERT,
+    parameters: [
+      list.map(({ envelope }) => envelope.id),
+      list.map(({ topic }) => topic),
+      list.map(({ envelope }) => envelope.subject),
+      list.map(({ envelope }) => JSON.stringify(envelope)),
+    ],
+  }));
+  signalAfterCommit(tx, OUTBOX_CHANNEL);
+  return list;
 }

@@ -1,6 +1,6 @@
 import type { EventEnvelope } from '@atrest/contracts';
 import type { Logger } from '@atrest/platform-logging';
-import type { DatabaseSession, ServiceDatabase } from '@atrest/platform-persistence';
+import type { DatabaseSession, ServiceDatabase, Statement } from '@atrest/platform-persistence';
 import { BackgroundLoop, backoffMs } from '@atrest/platform-time';
 import { SubscriberAbsentError } from './errors.js';
 import { OUTBOX_CHANNEL } from './event-publisher.js';
@@ -13,11 +13,17 @@ const BATCH = 500;
 /** How often a standby asks for the lock: the longest time without a relay after the one that had it is gone. */
 const STANDBY_INTERVAL_MS = 1_000;
 
-const NEXT = 'SELECT position, topic, envelope, headers FROM outbox WHERE published_at IS NULL ORDER BY position LIMIT $1';
+/** $1 how many. */
+const NEXT: Statement = {
+  name: 'outbox-next',
+  text: 'SELECT position, topic, envelope, headers FROM outbox WHERE published_at IS NULL ORDER BY position LIMIT $1',
+};
 
-/** $1 what was sent, $2 how many to read next. One round trip; the reading does not see what the same statement marks. */
-const MARK_AND_NEXT = `WITH marked AS (UPDATE outbox SET published_at = now() WHERE position = ANY($1::bigint[]))
-  SELECT position, topic, envelope, headers FROM outbox WHERE published_at IS NULL AND position <> ALL($1::bigint[]) ORDER BY position LIMIT $2`;
+/** $1 positions of what was sent. */
+const MARK: Statement = {
+  name: 'outbox-mark',
+  text: 'UPDATE outbox SET published_at = now() WHERE position = ANY($1::bigint[])',
+};
 
 interface OutboxRow {
   readonly position: number;
@@ -25,6 +31,8 @@ interface OutboxRow {
   readonly envelope: EventEnvelope;
   readonly headers: Record<string, string> | null;
 }
+
+const next = (session: DatabaseSession): Promise<OutboxRow[]> => session.query<OutboxRow>(NEXT, [BATCH]);
 
 /**
  * Hands the outbox of one service to the transport, in order. Of several replicas one does so, the one whose connection holds an advisory
@@ -84,11 +92,12 @@ export class OutboxRelay {
     if (performance.now() < this.#notBefore) return;
     const session = await this.#lead();
     if (session === undefined || signal.aborted) return;
-    let batch = await session.query<OutboxRow>(NEXT, [BATCH]);
+    let batch = await next(session);
     while (batch.length > 0) {
       await this.#transport.send(batch);
       const positions = batch.map((row) => row.position);
-      batch = await session.query<OutboxRow>(MARK_AND_NEXT, [positions, BATCH]);
+      const marked = session.together(() => Promise.all([session.query(MARK, [positions]), next(session)]));
+      [, batch] = await marked;
       this.#metrics.published.inc({ service: this.#service }, positions.length);
       this.#recovered();
       // Those that were read and not sent stay in the outbox.

@@ -49,6 +49,8 @@ export function connectionOptions(o: { url: string; schema: string; service: str
     options: settings.map(([name, value]) => `-c ${name}=${value}`).join(' '),
     application_name: `atrest-${o.service}`,
     types,
+    // Statements leave without waiting for the answers to those before them.
+    pipeline: true,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     // Also bounds the wait for a free connection of the pool. A request that waited 10 s has nobody who still wants the answer.

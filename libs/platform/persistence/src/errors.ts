@@ -19,6 +19,15 @@ export class TransactionEndedError extends Error {
   }
 }
 
+/** A statement of the transaction failed, its caller did not wait for it, and so COMMIT rolled back. */
+export class TransactionAbortedError extends Error {
+  override readonly name = 'TransactionAbortedError';
+  readonly code = 'DATABASE.TRANSACTION_ABORTED';
+  constructor() {
+    super('A statement failed that nobody waited for; the transaction was rolled back.');
+  }
+}
+
 /** PostgreSQL gave a bigint that JavaScript's number cannot hold exactly. Select it as text. */
 export class UnsafeIntegerError extends Error {
   override readonly name = 'UnsafeIntegerError';

@@ -1,5 +1,5 @@
 export { ServiceDatabase, type ServiceDatabaseOptions } from './service-database.js';
-export { notify, rows, signalAfterCommit, type Sql, type Statement, type Transaction } from './transaction.js';
+export { notify, rows, signalAfterCommit, writeLastly, type Sql, type Statement, type Transaction, type Write } from './transaction.js';
 export { DatabaseSession } from './session.js';
 export { awaitProjection } from './await-projection.js';
 export {
@@ -8,6 +8,7 @@ export {
   isRetryableTransactionError,
   MigrationFailedError,
   SessionLostError,
+  TransactionAbortedError,
   TransactionEndedError,
   UnsafeIntegerError,
 } from './errors.js';

@@ -13,8 +13,10 @@ import {
   rows,
   ServiceDatabase,
   signalAfterCommit,
+  TransactionAbortedError,
   TransactionEndedError,
   UnsafeIntegerError,
+  writeLastly,
   type ServiceDatabaseOptions,
 } from './index.js';
 
@@ -167,7 +169,7 @@ describe('statements', () => {
   test('an error tells its code and no values', async () => {
     const service = await open();
     const failure = await service
-      .transaction((tx) => tx.query('INSERT INTO account (id, balance) VALUES ($1, $2)', ['hunter2', 1]))
+      .transaction((tx) => rows(tx, 'INSERT INTO account (id, balance) VALUES ($1, $2)', ['hunter2', 1]))
       .catch((error: unknown) => error);
     expect(databaseErrorCode(failure)).toBe('22P02');
     expect((failure as { parameters?: unknown }).parameters).toBeUndefined();
@@ -205,19 +207,47 @@ describe('transactions', () => {
   test('a statement that comes after the end is refused instead of running on its own', async () => {
     const service = await open();
     let late: Promise<unknown> = Promise.resolve();
-    let lateByManager: Promise<unknown> = Promise.resolve();
     const ended = Promise.withResolvers<void>();
     await service.transaction(async (tx) => {
       late = ended.promise.then(() => rows(tx, 'UPDATE account SET balance = 1'));
-      lateByManager = ended.promise.then(() => tx.query('UPDATE account SET balance = 2'));
       // Reported below.
       late.catch(() => undefined);
-      lateByManager.catch(() => undefined);
     });
     ended.resolve();
     await expect(late).rejects.toBeInstanceOf(TransactionEndedError);
-    await expect(lateByManager).rejects.toThrow('released');
     expect(await balances(service)).toEqual([{ balance: 100 }, { balance: 100 }]);
+  });
+
+  test('what was kept for the end is committed with the rest, or nothing is', async () => {
+    const service = await open();
+    const move = (id: unknown) =>
+      service.transaction(async (tx) => {
+        writeLastly(tx, () => ({ sql: 'UPDATE account SET balance = balance + 10 WHERE id = $1', parameters: [id] }));
+        await rows(tx, 'UPDATE account SET balance = balance - 10 WHERE id = 1');
+      });
+    await move(2);
+    expect(await balances(service)).toEqual([{ balance: 90 }, { balance: 110 }]);
+    await expect(move('nobody')).rejects.toMatchObject({ code: '22P02' });
+    expect(await balances(service)).toEqual([{ balance: 90 }, { balance: 110 }]);
+    await service.transaction(async (tx) => writeLastly(tx, () => ({ sql: 'UPDATE account SET balance = 0', parameters: [] })));
+    expect(await balances(service)).toEqual([{ balance: 0 }, { balance: 0 }]);
+  });
+
+  test('a statement that failed while nobody waited for it fails the transaction', async () => {
+    const service = await open();
+    const careless = service.transaction(async (tx) => {
+      await rows(tx, 'UPDATE account SET balance = 0');
+      void rows(tx, 'SELECT 1 / 0').catch(() => undefined);
+    });
+    await expect(careless).rejects.toBeInstanceOf(TransactionAbortedError);
+    expect(await balances(service)).toEqual([{ balance: 100 }, { balance: 100 }]);
+  });
+
+  test('a transaction without statements gives its connection back', async () => {
+    const service = await open({ poolSize: 1 });
+    expect(await service.transaction(async () => 'nothing')).toBe('nothing');
+    await expect(service.transaction(() => Promise.reject(new Error('no')))).rejects.toThrow('no');
+    expect(await balances(service)).toHaveLength(2);
   });
 });
 

@@ -3,13 +3,13 @@ import type { Logger } from '@atrest/platform-logging';
 import type { Metrics } from '@atrest/platform-metrics';
 import { backoffMs } from '@atrest/platform-time';
 import type pg from 'pg';
-import { DataSource, QueryFailedError, type QueryRunner } from 'typeorm';
+import type { DataSource } from 'typeorm';
 import { connectionOptions, schemaOf } from './connection.js';
-import { databaseErrorCode, isRetryableTransactionError, TransactionEndedError } from './errors.js';
+import { databaseErrorCode, isRetryableTransactionError } from './errors.js';
 import { NotificationListener } from './notification-listener.js';
 import { openDataSource } from './open-data-source.js';
 import { DatabaseSession } from './session.js';
-import { openTransactionContext, queryOf, type Sql, type Transaction } from './transaction.js';
+import { OpenTransaction, queryOf, type Sql, type Transaction } from './transaction.js';
 
 export interface ServiceDatabaseOptions {
   /** Names the schema (`-` becomes `_`). */
@@ -98,7 +98,7 @@ export class ServiceDatabase {
       try {
         return await this.#transactionOnce(work);
       } catch (error) {
-        if (!isRetryableTransactionError(error) || attempt >= TRANSACTION_ATTEMPTS) throw withoutParameters(error);
+        if (!isRetryableTransactionError(error) || attempt >= TRANSACTION_ATTEMPTS) throw error;
         this.#retries.inc({ service: this.service });
         this.#logger.debug({ code: databaseErrorCode(error), attempt }, 'repeating a transaction');
         await new Promise((resolve) => setTimeout(resolve, backoffMs(attempt, { baseMs: 5, maxMs: 200 })));
@@ -157,41 +157,32 @@ export class ServiceDatabase {
   }
 
   async #transactionOnce<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
-    const runner = this.#dataSource.createQueryRunner();
+    const client = await this.#pool.connect();
+    let broken: Error | undefined;
+    // Whoever waits for a statement hears of a lost connection; without a listener the process would end of it as well.
+    const onError = (error: Error): void => {
+      broken = error;
+    };
+    client.on('error', onError);
     try {
-      const client = (await runner.connect()) as pg.PoolClient;
-      await runner.startTransaction();
-      const context = openTransactionContext(runner.manager, client);
-      guardEnd(runner, context);
+      const open = new OpenTransaction(client);
       let result: T;
       try {
-        result = await work(runner.manager as Transaction);
+        result = await work(open.handle);
+        await open.commit();
       } catch (error) {
-        context.ended = true;
-        await this.#rollback(runner);
+        // A failing rollback means that the connection is gone. The first error is the one to report.
+        await open.rollback().catch((reason: Error) => {
+          broken = reason;
+          this.#logger.debug({ code: databaseErrorCode(reason) }, 'rollback on a broken connection');
+        });
         throw error;
       }
-      context.ended = true;
-      try {
-        await runner.commitTransaction();
-      } catch (error) {
-        await this.#rollback(runner);
-        throw error;
-      }
-      for (const channel of context.signals) this.#signal(channel);
+      for (const channel of open.signals) this.#signal(channel);
       return result;
     } finally {
-      await runner.release();
-    }
-  }
-
-  /** A failing rollback means that the connection is gone, and PostgreSQL rolls back by itself then. The first error is the one to report. */
-  async #rollback(runner: QueryRunner): Promise<void> {
-    if (!runner.isTransactionActive) return;
-    try {
-      await runner.rollbackTransaction();
-    } catch (error) {
-      this.#logger.debug({ code: databaseErrorCode(error) }, 'rollback on a broken connection');
+      client.off('error', onError);
+      client.release(broken);
     }
   }
 
@@ -221,24 +212,4 @@ export class ServiceDatabase {
       }
     }, SIGNAL_INTERVAL_MS).unref();
   }
-}
-
-/**
- * After the work of a transaction ended, a statement that it forgot to await would queue behind COMMIT or ROLLBACK and then run outside of
- * any transaction. It fails instead.
- */
-function guardEnd(runner: QueryRunner, context: { readonly ended: boolean }): void {
-  const query = runner.query.bind(runner) as (sql: string, parameters?: unknown[], structured?: boolean) => Promise<unknown>;
-  runner.query = ((sql: string, parameters?: unknown[], structured?: boolean) =>
-    context.ended && sql !== 'COMMIT' && sql !== 'ROLLBACK'
-      ? Promise.reject(new TransactionEndedError())
-      : query(sql, parameters, structured)) as QueryRunner['query'];
-}
-
-/** TypeORM puts the values of a statement into the error; they may be secrets and errors are logged. */
-function withoutParameters(error: unknown): unknown {
-  if (error instanceof QueryFailedError) {
-    Object.defineProperty(error, 'parameters', { value: undefined, enumerable: false });
-  }
-  return error;
 }

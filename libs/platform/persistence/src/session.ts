@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { SessionLostError } from './errors.js';
+import { inOneFlight, queryOf, type Sql } from './transaction.js';
 
 /**
  * One connection outside of the pool, for what hangs on a connection: session advisory locks and LISTEN. When it breaks, `lost` becomes
@@ -43,10 +44,15 @@ export class DatabaseSession {
     return this.#lost;
   }
 
-  async query<Row = Record<string, unknown>>(sql: string, parameters: readonly unknown[] = []): Promise<Row[]> {
+  async query<Row = Record<string, unknown>>(sql: Sql, parameters: readonly unknown[] = []): Promise<Row[]> {
     if (this.#lost || this.#closing) throw new SessionLostError('the connection of this session is gone');
-    const result = await this.#client.query(sql, [...parameters]);
+    const result = await this.#client.query(queryOf(sql, parameters));
     return result.rows as Row[];
+  }
+
+  /** Lets the statements that are sent meanwhile leave together. They run one after another, each in a transaction of its own. */
+  together<T>(send: () => T): T {
+    return inOneFlight(this.#client, send);
   }
 
   onNotification(listener: (channel: string, payload: string) => void): void {

@@ -1,14 +1,16 @@
+import type { Duplex } from 'node:stream';
 import type pg from 'pg';
-import type { EntityManager } from 'typeorm';
-import { TransactionEndedError } from './errors.js';
+import { TransactionAbortedError, TransactionEndedError } from './errors.js';
 
 declare const transactionBrand: unique symbol;
 
 /**
- * TypeORM's manager inside an open transaction. Only `ServiceDatabase.transaction` makes one, so whoever asks for a `Transaction` cannot be
- * called outside of one. `rows(tx, sql, parameters)` is the common tool.
+ * An open transaction. Only `ServiceDatabase.transaction` makes one, so whoever asks for a `Transaction` cannot be called outside of one.
+ * {@link rows} runs statements in it.
  */
-export type Transaction = EntityManager & { readonly [transactionBrand]: true };
+export interface Transaction {
+  readonly [transactionBrand]: true;
+}
 
 /** A statement that PostgreSQL parses and plans once per connection. Worth it for what runs for every event, not for the rest. */
 export interface Statement {
@@ -21,34 +23,109 @@ export interface Statement {
 /** SQL with `$1`, `$2` … for parameters. */
 export type Sql = string | Statement;
 
-/** What belongs to a transaction beside TypeORM's manager, which has no place for it. */
-interface TransactionContext {
-  readonly client: pg.ClientBase;
+/** A statement and its values. */
+export interface Write {
+  readonly sql: Sql;
+  readonly parameters: readonly unknown[];
+}
+
+/**
+ * One transaction on one connection of the pool. BEGIN goes out together with the first statement, and what was kept for the end together
+ * with COMMIT: each saves a round trip, during which the transaction would only hold its locks.
+ */
+export class OpenTransaction {
   /** Channels to wake once it is committed. */
-  readonly signals: Set<string>;
-  ended: boolean;
+  readonly signals = new Set<string>();
+  readonly #client: pg.ClientBase;
+  readonly #lastWrites: (() => Write)[] = [];
+  #begin: Promise<unknown> | undefined;
+  #ended = false;
+
+  constructor(client: pg.ClientBase) {
+    this.#client = client;
+  }
+
+  /** What the work of the transaction gets. */
+  get handle(): Transaction {
+    return this as unknown as Transaction;
+  }
+
+  static of(tx: Transaction): OpenTransaction {
+    const open: unknown = tx;
+    if (!(open instanceof OpenTransaction)) throw new Error('This is no transaction. Use ServiceDatabase.transaction.');
+    return open;
+  }
+
+  async rows<Row>(sql: Sql, parameters: readonly unknown[]): Promise<Row[]> {
+    if (this.#ended) throw new TransactionEndedError();
+    const result = await this.#afterBegin(() => this.#client.query(queryOf(sql, parameters)));
+    return result.rows as Row[];
+  }
+
+  lastly(write: () => Write): void {
+    if (this.#ended) throw new TransactionEndedError();
+    this.#lastWrites.push(write);
+  }
+
+  /** @throws TransactionAbortedError when a statement failed without anybody noticing: PostgreSQL answers such a COMMIT by rolling back. */
+  async commit(): Promise<void> {
+    this.#ended = true;
+    const writes = this.#lastWrites.map((write) => write());
+    if (this.#begin === undefined && writes.length === 0) return;
+    const [committed, ...written] = await this.#afterBegin(() => {
+      const answers = writes.map((write) => this.#client.query(queryOf(write.sql, write.parameters)));
+      return Promise.allSettled([this.#client.query('COMMIT'), ...answers]);
+    });
+    for (const each of written) if (each.status === 'rejected') throw each.reason;
+    if (committed.status === 'rejected') throw committed.reason;
+    if (committed.value.command !== 'COMMIT') throw new TransactionAbortedError();
+  }
+
+  /** Rejects when the connection is gone; PostgreSQL rolls back by itself then. */
+  async rollback(): Promise<void> {
+    this.#ended = true;
+    if (this.#begin !== undefined) await this.#client.query('ROLLBACK');
+  }
+
+  /** Sends at once, preceded by BEGIN when nothing was sent yet. */
+  #afterBegin<T>(send: () => T): T {
+    if (this.#begin !== undefined) return send();
+    return inOneFlight(this.#client, () => {
+      this.#begin = this.#client.query('BEGIN');
+      // When it fails the connection is gone, and so is what was sent behind it.
+      this.#begin.catch(() => undefined);
+      return send();
+    });
+  }
 }
 
-const contexts = new WeakMap<object, TransactionContext>();
-
-/** Called by `ServiceDatabase` only. */
-export function openTransactionContext(manager: EntityManager, client: pg.ClientBase): TransactionContext {
-  const context: TransactionContext = { client, signals: new Set(), ended: false };
-  contexts.set(manager, context);
-  return context;
+/** Lets what is sent meanwhile leave in as few packets as possible. */
+export function inOneFlight<T>(client: pg.ClientBase, send: () => T): T {
+  const { stream } = (client as unknown as { readonly connection: { readonly stream: Duplex } }).connection;
+  stream.cork();
+  try {
+    return send();
+  } finally {
+    stream.uncork();
+  }
 }
 
-/** Runs one statement and returns its rows, for UPDATE and DELETE with RETURNING as well (TypeORM gives `[rows, count]` for those). */
-export async function rows<Row = Record<string, unknown>>(tx: Transaction, sql: Sql, parameters: readonly unknown[] = []): Promise<Row[]> {
-  const context = contextOf(tx);
-  if (context.ended) throw new TransactionEndedError();
-  const result = await context.client.query(queryOf(sql, parameters));
-  return result.rows as Row[];
+/** Runs one statement and returns its rows, for UPDATE and DELETE with RETURNING as well. */
+export function rows<Row = Record<string, unknown>>(tx: Transaction, sql: Sql, parameters: readonly unknown[] = []): Promise<Row[]> {
+  return OpenTransaction.of(tx).rows<Row>(sql, parameters);
 }
 
 /** For pg. */
 export function queryOf(sql: Sql, parameters: readonly unknown[]): pg.QueryConfig {
   return typeof sql === 'string' ? { text: sql, values: [...parameters] } : { ...sql, values: [...parameters] };
+}
+
+/**
+ * Keeps a write for the end of the transaction: it leaves together with COMMIT, and when it fails nothing is committed. For what nobody in
+ * the transaction reads. `write` is called when the work is over; when it throws, nothing is committed either.
+ */
+export function writeLastly(tx: Transaction, write: () => Write): void {
+  OpenTransaction.of(tx).lastly(write);
 }
 
 /**
@@ -65,11 +142,5 @@ export async function notify(tx: Transaction, channel: string, payload: string):
  * outside of the transaction, many within a few milliseconds joined into one. It may get lost with the process, so the listener also polls.
  */
 export function signalAfterCommit(tx: Transaction, channel: string): void {
-  contextOf(tx).signals.add(channel);
-}
-
-function contextOf(tx: Transaction): TransactionContext {
-  const context = contexts.get(tx);
-  if (context === undefined) throw new Error('This manager belongs to no transaction. Use ServiceDatabase.transaction.');
-  return context;
+  OpenTransaction.of(tx).signals.add(channel);
 }
