@@ -40,4 +40,28 @@ export {
   type AwsKeySettings,
 } from './aws/aws-key-provider.js';
 export { classifyAwsError, type AwsErrorContext } from './aws/aws-error-classification.js';
+export type { GcpSubjectTokenPolicy } from './gcp/gcp-credentials.js';
+export { classifyGcpError } from './gcp/gcp-error-classification.js';
+export { parseGcpKeyVersion, requireGcpKeyVersion, type GcpKeyVersionName } from './gcp/gcp-key-names.js';
+export {
+  GCP_MECHANISM,
+  gcpRequestQuotaOf,
+  GcpKeyProvider,
+  type GcpEndpoint,
+  type GcpKeyProviderOptions,
+  type GcpKeySettings,
+} from './gcp/gcp-key-provider.js';
 export { assertWrappable, ciphertextFor } from './wrapped-blob.js';
+export {
+  AZURE_ENVIRONMENTS,
+  azureCloudOf,
+  parseAzureKeyId,
+  type AzureCloud,
+  type AzureEnvironment,
+  type AzureKeyId,
+} from './azure/azure-clouds.js';
+export { AZURE_MECHANISM } from './azure/azure-envelope.js';
+export { classifyAzureError } from './azure/azure-error-classification.js';
+export type { AzureDevelopmentRoute } from './azure/azure-http-client.js';
+export { AzureKeyProvider, azureRequestQuotaOf, type AzureKeyProviderOptions, type AzureKeySettings } from './azure/azure-key-provider.js';
+export type { AzureIdentity, AzureProof } from './azure/azure-token-source.js';
