@@ -1,5 +1,11 @@
 export { DevelopmentKms, type Credentials, type DevelopmentKmsOptions, type KmsCall } from './development-kms/development-kms.js';
 export type { Fault } from './development-kms/faults.js';
+export type { AzureFault, AzureOperation } from './azure-key-vault/azure-faults.js';
+export type { AzureEnvironmentName } from './azure-key-vault/azure-hosts.js';
+export { DevelopmentKeyVault, type DevelopmentRoute, type KeyVaultCall } from './azure-key-vault/development-key-vault.js';
+export type { ApplicationCredentials, EntraDirectory } from './azure-key-vault/entra-directory.js';
+export type { NewKeyVersion } from './azure-key-vault/key-vault-store.js';
+export type { VaultDenial, VaultRefusal } from './azure-key-vault/vault-access.js';
 export type { GoogleCloudFault } from './google-cloud-kms/faults.js';
 export type { DevelopmentGoogleCloudKms, DevelopmentGoogleCloudKmsOptions, GoogleCloudCall } from './google-cloud-kms/google-cloud-kms.js';
 export { startDevelopmentGoogleCloudKms } from './google-cloud-kms/start.js';
