@@ -23,7 +23,8 @@ export {
   type SimFaultKind,
 } from './mongod-sim/index.js';
 export { processEnd, sourceProcess } from './process/source-process.js';
-export { KafkaBroker } from './kafka/kafka-broker.js';
+export { KafkaBroker, type KafkaBrokerOptions } from './kafka/kafka-broker.js';
 export { DEFAULT_KAFKA_VERSION, KafkaNotAvailableError } from './kafka/kafka-distribution.js';
+export type { KafkaClientFiles, KafkaLogins } from './kafka/kafka-logins.js';
 export { kafkaAvailable, testKafka, type TestKafka } from './kafka/test-kafka.js';
 export { partAvailable, PartMissingError, type PartName } from './parts.js';

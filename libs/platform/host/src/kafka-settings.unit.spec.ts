@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compileConfig, ConfigError, Secret } from '@atrest/platform-config';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { kafkaFields, kafkaSettings } from './kafka-settings.js';
-import { KafkaTokenError, oauthTokens } from './kafka-tokens.js';
+import { KafkaTokenError, mskIamTokens, oauthTokens } from './kafka-tokens.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'atrest-kafka-settings-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -103,5 +103,21 @@ describe('OAUTHBEARER tokens', () => {
     expect(await tokens()).toEqual({ value: 'token-4' });
     server.closeAllConnections();
     server.close();
+  });
+});
+
+describe('tokens for Amazon MSK', () => {
+  it("are requests to connect, signed with the process's own credentials, and used again until shortly before they end", async () => {
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'AKIDEXAMPLE');
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'the-secret-half');
+    const tokens = mskIamTokens('eu-central-1');
+    const { value } = await tokens();
+    expect((await tokens()).value).toBe(value);
+    const url = new URL(Buffer.from(value, 'base64url').toString());
+    expect([url.host, url.searchParams.get('Action')]).toEqual(['kafka.eu-central-1.amazonaws.com', 'kafka-cluster:Connect']);
+    expect(url.searchParams.get('X-Amz-Credential')).toMatch(/^AKIDEXAMPLE\/\d{8}\/eu-central-1\/kafka-cluster\/aws4_request$/);
+    expect(url.searchParams.get('X-Amz-Signature')).toMatch(/^[0-9a-f]{64}$/);
+    expect(url.href).not.toContain('the-secret-half');
+    vi.unstubAllEnvs();
   });
 });

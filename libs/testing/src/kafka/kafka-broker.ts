@@ -6,12 +6,30 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { DEFAULT_KAFKA_VERSION, kafkaDistribution, KafkaNotAvailableError } from './kafka-distribution.js';
+import { kafkaDistribution, KafkaNotAvailableError, kafkaVersion } from './kafka-distribution.js';
+import type { EncryptedListeners, KafkaClientFiles, KafkaLogins } from './kafka-logins.js';
 
 const run = promisify(execFile);
 const CLUSTER_ID = 'YXRyZXN0LXRlc3Qta2Fma2E';
 /** A JVM on a busy two-core machine takes its time; nothing asserts how long. */
 const START_LIMIT_MS = 90_000;
+
+export interface KafkaBrokerOptions {
+  /** The release; `ATREST_KAFKA_VERSION`, else the default, when left out. */
+  readonly version?: string;
+  /** Keeps its data, also after `stop`, for the next start; a temporary folder when left out. */
+  readonly folder?: string;
+  /** Adds encrypted listeners ({@link KafkaBroker.encrypted}) for these users. */
+  readonly logins?: KafkaLogins;
+}
+
+/** Where a broker listens, and for whom. */
+interface Ports {
+  readonly open: number;
+  readonly controller: number;
+  readonly tls: number;
+  readonly sasl: number;
+}
 
 /** A real Apache Kafka (KRaft, one node) on the loopback interface. */
 export class KafkaBroker {
@@ -20,30 +38,35 @@ export class KafkaBroker {
   private constructor(
     private readonly jars: string,
     private readonly folder: string,
-    private readonly port: number,
+    private readonly ports: Ports,
     private readonly keep: boolean,
+    private readonly listeners: EncryptedListeners | null,
   ) {}
 
-  /**
-   * @param options.folder keeps its data, also after `stop`, for the next start; a temporary folder when left out
-   * @throws KafkaNotAvailableError when it cannot be had or does not start.
-   */
-  static async start(options: { readonly version?: string; readonly folder?: string } = {}): Promise<KafkaBroker> {
-    const jars = await kafkaDistribution(options.version ?? DEFAULT_KAFKA_VERSION);
+  /** @throws KafkaNotAvailableError when it cannot be had or does not start. */
+  static async start(options: KafkaBrokerOptions = {}): Promise<KafkaBroker> {
+    const jars = await kafkaDistribution(options.version ?? kafkaVersion());
     const keep = options.folder !== undefined;
     const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'atrest-kafka-')));
     await mkdir(folder, { recursive: true });
-    const [port, controllerPort] = await freePorts(2);
-    const broker = new KafkaBroker(jars, folder, port!, keep);
-    await writeFile(broker.configFile, serverProperties(folder, port!, controllerPort!));
-    const format = ['format', '--ignore-formatted', '-t', CLUSTER_ID, '-c', broker.configFile];
+    const [open, controller, tls, sasl] = (await freePorts(4)) as [number, number, number, number];
+    const listeners = options.logins === undefined ? null : await listenersFor(folder, options.logins);
+    const broker = new KafkaBroker(jars, folder, { open, controller, tls, sasl }, keep, listeners);
+    await writeFile(broker.configFile, serverProperties(folder, broker.ports, listeners));
+    const format = ['format', '--ignore-formatted', '-t', CLUSTER_ID, '-c', broker.configFile, ...(listeners?.formatArguments ?? [])];
     await run('java', [...broker.javaArguments('kafka.tools.StorageTool'), ...format]);
     await broker.resume();
     return broker;
   }
 
   get brokers(): string {
-    return `127.0.0.1:${this.port}`;
+    return `127.0.0.1:${this.ports.open}`;
+  }
+
+  /** The encrypted listeners: one wants a client certificate, one a login. Null without {@link KafkaBrokerOptions.logins}. */
+  get encrypted(): { readonly tls: string; readonly sasl: string; readonly files: KafkaClientFiles } | null {
+    if (this.listeners === null) return null;
+    return { tls: `127.0.0.1:${this.ports.tls}`, sasl: `127.0.0.1:${this.ports.sasl}`, files: this.listeners.files };
   }
 
   /** Process id while it runs. */
@@ -63,7 +86,7 @@ export class KafkaBroker {
     this.child = child;
     child.once('exit', () => void log.close());
     const deadline = performance.now() + START_LIMIT_MS;
-    while (!(await accepts(this.port))) {
+    while (!(await accepts(this.ports.open))) {
       if (child.exitCode !== null || performance.now() > deadline) {
         throw new KafkaNotAvailableError(
           `the broker did not start: ${(await readFile(join(this.folder, 'broker.log'), 'utf8')).slice(-500)}`,
@@ -93,17 +116,29 @@ export class KafkaBroker {
   }
 
   private javaArguments(mainClass: string): string[] {
-    return ['-cp', join(this.jars, '*'), mainClass];
+    return [...(this.listeners?.javaOptions ?? []), '-cp', join(this.jars, '*'), mainClass];
   }
 }
 
-const serverProperties = (folder: string, port: number, controllerPort: number): string =>
-  [
+/** Only who asks for logins loads what makes certificates. */
+async function listenersFor(folder: string, logins: KafkaLogins): Promise<EncryptedListeners> {
+  const { encryptedListeners } = await import('./kafka-logins.js');
+  return encryptedListeners(folder, logins);
+}
+
+function serverProperties(folder: string, ports: Ports, encrypted: EncryptedListeners | null): string {
+  const forClients = [
+    `PLAINTEXT://127.0.0.1:${ports.open}`,
+    ...(encrypted === null ? [] : [`TLS://127.0.0.1:${ports.tls}`, `SASL://127.0.0.1:${ports.sasl}`]),
+  ].join(',');
+  return [
     'process.roles=broker,controller',
     'node.id=1',
-    `controller.quorum.voters=1@127.0.0.1:${controllerPort}`,
-    `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    `advertised.listeners=PLAINTEXT://127.0.0.1:${port}`,
+    `controller.quorum.voters=1@127.0.0.1:${ports.controller}`,
+    `listeners=${forClients},CONTROLLER://127.0.0.1:${ports.controller}`,
+    `advertised.listeners=${forClients}`,
+    'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,SASL:SASL_SSL',
+    'inter.broker.listener.name=PLAINTEXT',
     'controller.listener.names=CONTROLLER',
     `log.dirs=${join(folder, 'data')}`,
     'auto.create.topics.enable=false',
@@ -116,8 +151,10 @@ const serverProperties = (folder: string, port: number, controllerPort: number):
     'group.initial.rebalance.delay.ms=0',
     // Nor for a member that was killed, longer than it wants to.
     'group.min.session.timeout.ms=500',
+    ...(encrypted?.properties ?? []),
     '',
   ].join('\n');
+}
 
 async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(

@@ -6,8 +6,16 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** The release that the tests use when nothing else is asked for. */
+/** The release that is used when nothing else is asked for. */
 export const DEFAULT_KAFKA_VERSION = '4.1.0';
+
+/** The release that this run uses: `ATREST_KAFKA_VERSION`, else the default. */
+export function kafkaVersion(environment: NodeJS.ProcessEnv = process.env): string {
+  const version = environment['ATREST_KAFKA_VERSION'] ?? DEFAULT_KAFKA_VERSION;
+  // It goes into a file name and into Maven's XML.
+  if (!/^\d+\.\d+\.\d+$/.test(version)) throw new KafkaNotAvailableError('ATREST_KAFKA_VERSION is no release such as 3.9.2');
+  return version;
+}
 
 /** Thrown when Apache Kafka cannot be had on this machine; says what to install. */
 export class KafkaNotAvailableError extends Error {
