@@ -85,8 +85,9 @@ class Decoder {
     const at = offset + HEADER_BYTES;
     const expected = FIXED_LENGTHS[type];
     if (expected !== undefined && length !== expected) fail('TTLV.LENGTH_WRONG', `A ${type} has ${expected} bytes, not ${length}`, place);
-    if (type === 'BigInteger' && (length === 0 || length % 8 !== 0)) {
-      fail('TTLV.LENGTH_WRONG', `A BigInteger has a multiple of 8 bytes, not ${length}`, place);
+    // Children are padded, so a structure's own length is always aligned.
+    if ((type === 'Structure' || type === 'BigInteger') && (length % 8 !== 0 || (length === 0 && type === 'BigInteger'))) {
+      fail('TTLV.LENGTH_WRONG', `A ${type} has a multiple of 8 bytes, not ${length}`, place);
     }
     const end = at + paddedLength(length);
     if (end > limit) {
