@@ -1,40 +1,29 @@
-import type { EncryptionAtRest, KeyValidityStatus } from '@atrest/contracts';
+import type { EncryptionAtRest, KeyHistory, KeyValidityStatus } from '@atrest/contracts';
+import { EncryptionAtRestSchema } from '@atrest/contracts';
 import { atlasTime } from '@atrest/platform-http';
+import type { Sample, StateChange } from './check-history.js';
 import { decisiveEvidence, type KeyConfiguration } from './key-configuration.js';
 import type { ValidityPolicy } from './policy-settings.js';
+import { bindingOf, providerBindings } from './providers/bindings.js';
+import type { ProviderBinding } from './providers/provider-binding.js';
 
-/** Providers that a later release brings: there, but never enabled. */
-const AZURE_NOT_CONFIGURED: EncryptionAtRest['azureKeyVault'] = {
-  enabled: false,
-  azureEnvironment: null,
-  clientID: null,
-  tenantID: null,
-  subscriptionID: null,
-  resourceGroupName: null,
-  keyVaultName: null,
-  keyIdentifier: null,
-  roleId: null,
-  requirePrivateNetworking: null,
-  valid: false,
-};
-const GCP_NOT_CONFIGURED: EncryptionAtRest['googleCloudKms'] = { enabled: false, keyVersionResourceID: null, roleId: null, valid: false };
+/** The configurations of a project as the Atlas Admin API shows them: always every provider, never a secret. */
+export function toEncryptionAtRest(configurations: readonly KeyConfiguration[]): EncryptionAtRest {
+  const members = providerBindings.map((binding) => {
+    const configuration = configurations.find(({ provider }) => provider === binding.provider);
+    return [binding.attribute, toProvider(binding, configuration)];
+  });
+  return EncryptionAtRestSchema.parse({ ...Object.fromEntries(members), enabledForSearchNodes: false });
+}
 
-/** The configuration as the Atlas Admin API shows it: always all three providers, never a secret. */
-export function toEncryptionAtRest(configuration: KeyConfiguration | null): EncryptionAtRest {
-  const settings = configuration?.settings;
+function toProvider({ fields, attribute }: ProviderBinding, configuration: KeyConfiguration | undefined): Record<string, unknown> {
+  const shown = Object.fromEntries(fields.map(({ name }) => [name, configuration?.settings[name] ?? null]));
+  const shape = EncryptionAtRestSchema.shape[attribute].shape;
   return {
-    awsKms: {
-      enabled: configuration !== null,
-      customerMasterKeyID: settings?.customerMasterKeyID ?? null,
-      region: settings?.region ?? null,
-      accessKeyID: settings?.accessKeyID ?? null,
-      roleId: null,
-      requirePrivateNetworking: configuration === null ? null : false,
-      valid: configuration !== null && isValid(configuration),
-    },
-    azureKeyVault: AZURE_NOT_CONFIGURED,
-    googleCloudKms: GCP_NOT_CONFIGURED,
-    enabledForSearchNodes: false,
+    ...shown,
+    ...('requirePrivateNetworking' in shape && { requirePrivateNetworking: configuration === undefined ? null : false }),
+    enabled: configuration !== undefined,
+    valid: configuration !== undefined && isValid(configuration),
   };
 }
 
@@ -43,11 +32,12 @@ export function toStatus(configuration: KeyConfiguration, policy: ValidityPolicy
   const { validity } = configuration;
   return {
     id: configuration.id,
+    provider: configuration.provider,
     state: validity.state,
     valid: isValid(configuration),
     since: atlasTime(validity.since),
     mode: configuration.mode,
-    customerMasterKeyID: configuration.settings.customerMasterKeyID,
+    keyId: bindingOf(configuration.provider).keyOf(configuration.settings).keyId,
     resolvedKeyId: configuration.canary.blob.resolvedKeyId,
     confirmations: validity.evidence.length,
     confirmationsNeeded: policy.confirmations,
@@ -56,6 +46,13 @@ export function toStatus(configuration: KeyConfiguration, policy: ValidityPolicy
     lastProvenAt: validity.lastProvenAt && atlasTime(validity.lastProvenAt),
     unreachableSince: validity.unreachableSince && atlasTime(validity.unreachableSince),
     nextCheckAt: atlasTime(configuration.nextCheckAt),
+  };
+}
+
+export function toHistory(changes: readonly StateChange[], samples: readonly Sample[]): KeyHistory {
+  return {
+    changes: changes.map((change) => ({ ...change, evidence: [...change.evidence], at: atlasTime(change.at) })),
+    samples: samples.map(({ evidence, at, checks }) => ({ ...evidence, at: atlasTime(at), checks })),
   };
 }
 

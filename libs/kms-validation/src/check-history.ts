@@ -1,46 +1,115 @@
 import { rows, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
-import type { Evidence, ValidityState } from '@atrest/contracts';
+import type { EnforcementMode, Evidence, ValidityState } from '@atrest/contracts';
+import { decisiveEvidence, type KeyConfiguration } from './key-configuration.js';
 
-/** One finished check, as the history keeps it. */
-export interface FinishedCheck {
-  readonly configurationId: string;
-  readonly revision: number;
-  readonly evidence: Evidence;
-  readonly durationMs: number;
-  readonly stateAfter: ValidityState;
+/** One entry: what checks of a key gave. */
+export interface Sample {
+  readonly evidence: Pick<Evidence, 'verdict' | 'reason' | 'errorName' | 'requestId' | 'observer'>;
+  readonly at: Date;
+  /** Checks that it stands for: itself and those before it that were no entry of their own. */
+  readonly checks: number;
 }
 
-/** Every check that was applied, append-only: what an auditor asks for after a stop. */
+/** A configuration changed its state. */
+export interface StateChange {
+  readonly at: Date;
+  readonly from: ValidityState;
+  readonly to: ValidityState;
+  readonly mode: EnforcementMode;
+  readonly evidence: readonly Evidence[];
+}
+
+interface SampleRow {
+  checked_at: Date;
+  verdict: Evidence['verdict'];
+  reason: Evidence['reason'];
+  error_name: string | null;
+  request_id: string | null;
+  observer: string;
+  checks: number;
+}
+
+interface ChangeRow {
+  changed_at: Date;
+  from_state: ValidityState;
+  to_state: ValidityState;
+  mode: EnforcementMode;
+  evidence: Evidence[];
+}
+
+/** What an auditor asks for after a stop: every change of state with its evidence, and what checks gave, without repetitions. Append-only. */
 export class CheckHistory {
   constructor(private readonly database: ServiceDatabase) {}
 
-  async append(tx: Transaction, check: FinishedCheck): Promise<void> {
-    const { evidence } = check;
+  async sample(tx: Transaction, checkedKeyId: string, evidence: Evidence, durationMs: number, checks: number): Promise<void> {
     await rows(
       tx,
-      `INSERT INTO validity_check (configuration_id, revision, checked_at, verdict, reason, error_name, request_id, observer, duration_ms, state_after)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id`,
+      `INSERT INTO validity_check (checked_key_id, checked_at, verdict, reason, error_name, request_id, observer, duration_ms, checks)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
       [
-        check.configurationId,
-        check.revision,
+        checkedKeyId,
         evidence.at,
         evidence.verdict,
         evidence.reason,
         evidence.errorName,
         evidence.requestId,
         evidence.observer,
-        Math.round(check.durationMs),
-        check.stateAfter,
+        Math.round(durationMs),
+        checks,
       ],
     );
   }
 
-  /** Deletes what is older, at most `limit` rows, so that no statement runs for long; answers how many it deleted. */
+  async change(tx: Transaction, before: KeyConfiguration, after: KeyConfiguration, at: Date): Promise<void> {
+    await rows(
+      tx,
+      `INSERT INTO validity_change (configuration_id, project_id, provider, mode, changed_at, from_state, to_state, evidence)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id`,
+      [
+        after.id,
+        after.projectId,
+        after.provider,
+        after.mode,
+        at,
+        before.validity.state,
+        after.validity.state,
+        JSON.stringify(decisiveEvidence(after.validity)),
+      ],
+    );
+  }
+
+  /** The latest entries of a key, newest first. */
+  async samplesOf(checkedKeyId: string, limit: number): Promise<Sample[]> {
+    const found = await this.database.query<SampleRow>(
+      'SELECT * FROM validity_check WHERE checked_key_id = $1 ORDER BY checked_at DESC, id DESC LIMIT $2',
+      [checkedKeyId, limit],
+    );
+    return found.map(({ verdict, reason, error_name: errorName, request_id: requestId, observer, checked_at: at, checks }) => ({
+      evidence: { verdict, reason, errorName, requestId, observer },
+      at,
+      checks,
+    }));
+  }
+
+  /** The latest changes of a configuration, newest first. */
+  async changesOf(configurationId: string, limit: number): Promise<StateChange[]> {
+    const found = await this.database.query<ChangeRow>(
+      'SELECT * FROM validity_change WHERE configuration_id = $1 ORDER BY changed_at DESC, id DESC LIMIT $2',
+      [configurationId, limit],
+    );
+    return found.map(({ changed_at: at, from_state: from, to_state: to, mode, evidence }) => ({ at, from, to, mode, evidence }));
+  }
+
+  /** Deletes what is older, at most `limit` entries, so that no statement runs for long; answers how many it deleted. */
   async prune(olderThan: Date, limit: number): Promise<number> {
-    const deleted = await this.database.query(
+    const checks = await this.database.query(
       `DELETE FROM validity_check WHERE id IN (SELECT id FROM validity_check WHERE checked_at < $1 ORDER BY id LIMIT $2) RETURNING id`,
       [olderThan, limit],
     );
-    return deleted.length;
+    const changes = await this.database.query(
+      `DELETE FROM validity_change WHERE id IN (SELECT id FROM validity_change WHERE changed_at < $1 ORDER BY id LIMIT $2) RETURNING id`,
+      [olderThan, limit],
+    );
+    return Math.max(checks.length, changes.length);
   }
 }

@@ -1,6 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { KmsValidationService } from './kms-validation.service.js';
-import { MINUTE, newConfiguredProject, START, Stage, statusOf, type ConfiguredProject, type Route } from './test-support/stage.contract.js';
+import {
+  MINUTE,
+  newConfiguredProject,
+  START,
+  Stage,
+  statusOf,
+  valueOf,
+  type ConfiguredProject,
+  type Route,
+} from './test-support/stage.contract.js';
 
 /*
  * A day of outage, check by check, through the real AWS SDK: no shortcut for the fault itself. Only the clock is simulated, and the
@@ -33,12 +42,11 @@ function reroute({ stage }: Day, project: ConfiguredProject, change: Partial<Rou
 
 /** What must be true after every one of these days. */
 async function expectNothingStopped({ stage, service, intervalMs }: Day, { projectId }: ConfiguredProject, reason: string): Promise<void> {
-  const { id } = await statusOf(service, projectId);
-  const history = (await stage.history()).filter((check) => check.configuration_id === id);
-  expect(history).toHaveLength(DAY_MS / intervalMs);
-  expect(new Set(history.map((check) => `${check.verdict} ${check.reason} ${check.state_after}`))).toEqual(
-    new Set([`transient ${reason} VALID`]),
-  );
+  const { samples, checks } = await stage.checksOf(projectId);
+  expect(checks).toBe(DAY_MS / intervalMs);
+  expect(new Set(samples.map((sample) => `${sample.verdict} ${sample.reason}`))).toEqual(new Set([`transient ${reason}`]));
+  expect((await statusOf(service, projectId)).state).toBe('VALID');
+  expect(valueOf(await service.useCases.historyOf(projectId, 'AWS')).changes).toEqual([]);
 
   const [saved, unreachable, ...others] = await stage.events(projectId);
   expect([saved?.name, unreachable?.name, others]).toEqual(['saved', 'became-unreachable', []]);
@@ -49,7 +57,7 @@ async function expectNothingStopped({ stage, service, intervalMs }: Day, { proje
 
 /** The day after: one answer, and one event that says so. */
 async function expectReachable({ stage, service }: Day, { projectId }: ConfiguredProject): Promise<void> {
-  expect(await service.useCases.check(projectId)).toMatchObject({ kind: 'done', value: { verdict: 'usable' } });
+  expect(await service.useCases.check(projectId, 'AWS')).toMatchObject({ kind: 'done', value: { verdict: 'usable' } });
   expect(await statusOf(service, projectId)).toMatchObject({ state: 'VALID', unreachableSince: null });
   expect(await stage.eventNames(projectId)).toEqual(['saved', 'became-unreachable', 'became-reachable']);
 }

@@ -1,37 +1,26 @@
-import { Controller, Inject } from '@nestjs/common';
+import { Controller, Inject, type Type } from '@nestjs/common';
 import {
   EncryptionAtRestChangeSchema,
   EncryptionAtRestSchema,
   KeyCheckAnswerSchema,
+  KeyHistorySchema,
   KeyValidityStatusSchema,
   type EncryptionAtRest,
   type EncryptionAtRestChange,
   type KeyCheckAnswer,
+  type KeyHistory,
   type KeyValidityStatus,
 } from '@atrest/contracts';
-import { ApiError, AtlasRoute, PathParam, ValidBody } from '@atrest/platform-http';
+import { AtlasRoute, PathParam, ValidBody } from '@atrest/platform-http';
 import { EncryptionAtRestUseCases } from './encryption-at-rest.js';
-import type { Outcome, RefusalCode } from './refusal.js';
+import { answer } from './http-answer.js';
+import { providerBindings } from './providers/bindings.js';
+import type { ProviderBinding } from './providers/provider-binding.js';
 
-const VERSIONS = ['2023-01-01'];
+/** Dates of the operations' versions. */
+export const VERSIONS = ['2023-01-01'];
 
-/** HTTP statuses of refusals; 400 where nothing is said (atlas-admin-api, error codes). */
-const STATUS: Readonly<Partial<Record<RefusalCode, number>>> = {
-  GROUP_NOT_FOUND: 404,
-  AWS_CUSTOMER_MASTER_KEY_NOT_FOUND: 404,
-  CANNOT_DISABLE_ENCRYPTION_AT_REST: 409,
-  ENCRYPTION_AT_REST_CHANGED_MEANWHILE: 409,
-  SERVICE_UNAVAILABLE: 503,
-};
-
-function answer<Value>(outcome: Outcome<Value>): Value {
-  if (outcome.kind === 'done') return outcome.value;
-  const { code, detail, parameters } = outcome.refusal;
-  const error = new ApiError(STATUS[code] ?? 400, code, detail, [...(parameters ?? [])]);
-  throw code === 'SERVICE_UNAVAILABLE' ? error.withHeader('Retry-After', '5') : error;
-}
-
-/** Encryption at rest of a project: the Atlas operations, and what we add to see and to repeat a check. */
+/** Encryption at rest of a project: the Atlas operations. */
 @Controller()
 export class EncryptionAtRestController {
   constructor(@Inject(EncryptionAtRestUseCases) private readonly useCases: EncryptionAtRestUseCases) {}
@@ -53,35 +42,64 @@ export class EncryptionAtRestController {
     path: '/groups/:groupId/encryptionAtRest',
     versions: VERSIONS,
     access: { project: ['GROUP_OWNER'] },
-    summary: 'Enables, changes or disables encryption at rest with a customer key; new settings are proven before they are stored.',
+    summary: 'Enables, changes or disables encryption at rest with customer keys; new settings are proven before they are stored.',
     body: EncryptionAtRestChangeSchema,
     response: EncryptionAtRestSchema,
   })
   async change(@PathParam('groupId') groupId: string, @ValidBody() change: EncryptionAtRestChange): Promise<EncryptionAtRest> {
     return answer(await this.useCases.change(groupId, change));
   }
-
-  @AtlasRoute({
-    method: 'GET',
-    path: '/groups/:groupId/encryptionAtRest/awsKms/status',
-    versions: VERSIONS,
-    access: { project: ['GROUP_READ_ONLY'] },
-    summary: 'Returns what is known about the validity of the AWS key: state, evidence, last proof, next check.',
-    response: KeyValidityStatusSchema,
-  })
-  async status(@PathParam('groupId') groupId: string): Promise<KeyValidityStatus> {
-    return answer(await this.useCases.status(groupId));
-  }
-
-  @AtlasRoute({
-    method: 'POST',
-    path: '/groups/:groupId/encryptionAtRest/awsKms:check',
-    versions: VERSIONS,
-    access: { project: ['GROUP_OWNER', 'GROUP_CLUSTER_MANAGER'] },
-    summary: 'Checks the AWS key now (try again) and answers with the verdict and what followed from it.',
-    response: KeyCheckAnswerSchema,
-  })
-  async check(@PathParam('groupId') groupId: string): Promise<KeyCheckAnswer> {
-    return answer(await this.useCases.check(groupId));
-  }
 }
+
+/** What we add for each provider: to see what is known about its key, and to repeat a check. */
+function providerController({ attribute, kms, provider }: ProviderBinding): Type {
+  const path = `/groups/:groupId/encryptionAtRest/${attribute}`;
+  const key = `the key in ${kms.replace(/^The /, 'the ')}`;
+
+  @Controller()
+  class ProviderKeyController {
+    constructor(@Inject(EncryptionAtRestUseCases) private readonly useCases: EncryptionAtRestUseCases) {}
+
+    @AtlasRoute({
+      method: 'GET',
+      path: `${path}/status`,
+      versions: VERSIONS,
+      access: { project: ['GROUP_READ_ONLY'] },
+      summary: `Returns what is known about the validity of ${key}: state, evidence, last proof, next check.`,
+      response: KeyValidityStatusSchema,
+    })
+    async status(@PathParam('groupId') groupId: string): Promise<KeyValidityStatus> {
+      return answer(await this.useCases.status(groupId, provider));
+    }
+
+    @AtlasRoute({
+      method: 'GET',
+      path: `${path}/history`,
+      versions: VERSIONS,
+      access: { project: ['GROUP_READ_ONLY'] },
+      summary: `Returns the changes of state of ${key} with their evidence, and what its checks gave, newest first; kept for 90 days.`,
+      response: KeyHistorySchema,
+    })
+    async history(@PathParam('groupId') groupId: string): Promise<KeyHistory> {
+      return answer(await this.useCases.historyOf(groupId, provider));
+    }
+
+    @AtlasRoute({
+      method: 'POST',
+      path: `${path}:check`,
+      versions: VERSIONS,
+      access: { project: ['GROUP_OWNER', 'GROUP_CLUSTER_MANAGER'] },
+      summary: `Checks ${key} now (try again) and answers with the verdict and what followed from it.`,
+      response: KeyCheckAnswerSchema,
+    })
+    async check(@PathParam('groupId') groupId: string): Promise<KeyCheckAnswer> {
+      return answer(await this.useCases.check(groupId, provider));
+    }
+  }
+  // Names the operations in logs and in the generated reference.
+  Object.defineProperty(ProviderKeyController, 'name', { value: `${attribute.charAt(0).toUpperCase()}${attribute.slice(1)}Controller` });
+  return ProviderKeyController;
+}
+
+/** One controller per provider. */
+export const providerControllers: readonly Type[] = providerBindings.map(providerController);

@@ -31,6 +31,7 @@ const UNCONFIGURED = {
     ...nulls('roleId', 'requirePrivateNetworking'),
   },
   googleCloudKms: { ...OFF, ...nulls('keyVersionResourceID', 'roleId') },
+  kmip: { ...OFF, ...nulls('hosts', 'port', 'caCertificate', 'keyIdentifier') },
   enabledForSearchNodes: false,
 };
 
@@ -150,15 +151,13 @@ describe('encryption at rest over HTTP', () => {
     ['a region that is none', { awsKms: { region: 'eu-west-1' } }, 'INVALID_ENUM_VALUE'],
     ['a text for a flag', { awsKms: { enabled: 'yes' } }, 'INVALID_ATTRIBUTE'],
     ['missing attributes', { awsKms: { enabled: true } }, 'MISSING_ATTRIBUTES'],
-    ['a role', { awsKms: { ...newFields(), roleId: 'a'.repeat(24) } }, 'INVALID_ATTRIBUTE'],
+    [
+      'a role that the project has not',
+      { awsKms: { ...newFields(), roleId: 'a'.repeat(24) } },
+      'CLOUD_PROVIDER_ACCESS_ROLE_NOT_AUTHORIZED',
+    ],
     ['a region where no key lives', { awsKms: { ...newFields(), region: 'GLOBAL' } }, 'AWS_KMS_REGION_NOT_SUPPORTED'],
     ['search nodes', { enabledForSearchNodes: true }, 'INVALID_ATTRIBUTE'],
-    [
-      'Azure',
-      { azureKeyVault: { enabled: true, keyIdentifier: 'https://v.vault.azure.net/keys/k/1' } },
-      'ENCRYPTION_AT_REST_PROVIDER_NOT_SUPPORTED',
-    ],
-    ['Google', { googleCloudKms: { serviceAccountKey: '{}' } }, 'ENCRYPTION_AT_REST_PROVIDER_NOT_SUPPORTED'],
     ['F85 a key of another cloud', { awsKms: { ...newFields(), customerMasterKeyID: 'projects/p/x' } }, 'INVALID_ATTRIBUTE'],
     ['F85 a trailing blank', { awsKms: { ...newFields(), customerMasterKeyID: 'alias/orders ' } }, 'INVALID_ATTRIBUTE'],
   ])('%s is refused with a precise code, before anything is asked of AWS', async (_, body, errorCode) => {
@@ -362,7 +361,7 @@ describe('encryption at rest over HTTP', () => {
       await stage.deliver(projectDeleted, projectState({ id: projectId, deletedAt, revision: 2 }));
     };
     expect(await patchAws(fields)).toMatchObject({ status: 404, body: { errorCode: 'GROUP_NOT_FOUND' } });
-    expect(await new KeyConfigurationRepository(stage.database).find(projectId)).toBeNull();
+    expect(await new KeyConfigurationRepository(stage.database).find(projectId, 'AWS')).toBeNull();
     expect(await stage.eventNames(projectId)).toEqual([]);
   });
 });
@@ -402,7 +401,7 @@ describe('sealed credentials', () => {
       [project.projectId, other.projectId],
     );
     const fresh = await stage.replica('fresh', { sealingKeys: stage.rotatedSealingKeys() });
-    const outcome = await fresh.useCases.check(other.projectId);
+    const outcome = await fresh.useCases.check(other.projectId, 'AWS');
     expect(outcome).toMatchObject({
       kind: 'done',
       value: { verdict: 'transient', reason: 'UNCLASSIFIED', lastEvidence: { errorName: 'SealBrokenError' } },

@@ -4,7 +4,7 @@ export {
   type KmsValidationOptions,
   type KmsValidationService,
 } from './kms-validation.service.js';
-export type { AwsKeyAccess, ProviderFactory } from './key-access.js';
+export type { AuthorisedRole, Credentials, KeyReference, ProviderFactories, ProviderFactory } from './key-access.js';
 export { compileValidityPolicy, VALIDITY_POLICY_LIMITS, ValidityPolicyError, type ValidityPolicy } from './policy-settings.js';
 export { validityTransitions } from './validity-policy.js';
 export { kmsValidationControllers } from './kms-validation.module.js';

@@ -1,7 +1,6 @@
 import type { Evidence } from '@atrest/contracts';
 import {
   checkCanary,
-  isAwsAlias,
   transient,
   withTransientRetries,
   type Canary,
@@ -11,11 +10,13 @@ import {
   type Verdict,
 } from '@atrest/kms';
 import type { Clock } from '@atrest/platform-time';
+import type { ProviderBinding, ProviderSettings } from './providers/provider-binding.js';
 import type { Finding } from './validity-policy.js';
 
 /** What one check is about: a key, reached with credentials that the provider object holds. Nothing in it names a configuration. */
-export interface CheckedKey {
-  readonly customerMasterKeyID: string;
+export interface KeyToCheck {
+  readonly binding: Pick<ProviderBinding, 'attribute' | 'keyOf' | 'namesAlias' | 'wrapAdvice'>;
+  readonly settings: ProviderSettings;
   readonly canary: Canary;
   readonly context: KeyContext;
   /** A fresh wrap is due as well. */
@@ -50,12 +51,12 @@ export function toEvidence(verdict: Verdict, at: Date, observer: string): Eviden
 
 /**
  * Looks once at a customer key: unwraps the canary, and where that works and a wrap is due, wraps. It depends on the key and its
- * credentials alone, so that one observation can later serve every configuration on the same key. It does not reject for what the
- * provider does, and it touches no database.
+ * credentials alone, so that one observation serves every configuration on the same key. It does not reject for what the provider does, and it
+ * touches no database.
  */
-export async function checkKey(provider: KeyProvider, key: CheckedKey, options: KeyCheckOptions): Promise<KeyObservation> {
+export async function checkKey(provider: KeyProvider, key: KeyToCheck, options: KeyCheckOptions): Promise<KeyObservation> {
   const { clock, observer, timeLimitMs, callLimitMs } = options;
-  const wraps = key.wrapDue || isAwsAlias(key.customerMasterKeyID);
+  const wraps = key.wrapDue || key.binding.namesAlias(key.settings);
   // A wrap that hangs must not cost the unwrap its time: what counts is the unwrap.
   const budgetMs = timeLimitMs - (wraps ? callLimitMs : 0);
   const verdict = await withTransientRetries(
@@ -85,7 +86,7 @@ export function notBegun(error: unknown, at: Date, observer: string): KeyObserva
 }
 
 /** A wrap that fails stops nothing: what was wrapped can still be read. A wrap under an alias shows whether the alias was moved. */
-async function checkWrap(provider: KeyProvider, key: CheckedKey, clock: Clock): Promise<{ findings: Finding[]; provenAt: Date | null }> {
+async function checkWrap(provider: KeyProvider, key: KeyToCheck, clock: Clock): Promise<{ findings: Finding[]; provenAt: Date | null }> {
   try {
     const blob = await provider.wrap(Buffer.alloc(32), key.context);
     const at = clock.now();
@@ -94,20 +95,20 @@ async function checkWrap(provider: KeyProvider, key: CheckedKey, clock: Clock): 
   } catch (error) {
     const verdict = provider.verdict(error);
     // A transient failure is tried again with the next check.
-    return { findings: verdict.kind === 'definitive' ? [wrapRefused(verdict, clock.now())] : [], provenAt: null };
+    return { findings: verdict.kind === 'definitive' ? [wrapRefused(key, verdict, clock.now())] : [], provenAt: null };
   }
 }
 
-function aliasMoved(key: CheckedKey, expected: string, found: string, at: Date): Finding {
+function aliasMoved(key: KeyToCheck, expected: string, found: string, at: Date): Finding {
   const detail =
-    `${key.customerMasterKeyID} now names ${found}. What is stored is wrapped by ${expected}, which still unwraps, so nothing is stopped. ` +
-    'If the move is meant, PATCH awsKms.customerMasterKeyID with the new key; keep the old one enabled until then.';
+    `${key.binding.keyOf(key.settings).keyId} now names ${found}. What is stored is wrapped by ${expected}, which still unwraps, so nothing is ` +
+    `stopped. If the move is meant, PATCH ${key.binding.attribute} with the new key; keep the old one enabled until then.`;
   return { key: found, kind: 'ALIAS_MOVED', detail, at: at.toISOString() };
 }
 
-function wrapRefused(verdict: Verdict, at: Date): Finding {
+function wrapRefused(key: KeyToCheck, verdict: Verdict, at: Date): Finding {
   const said = [verdict.errorName, verdict.message].filter((part) => part !== null).join(': ');
-  const detail = `The key still unwraps, so nothing is stopped, but it refuses to wrap (${verdict.reason}, ${said}). Allow kms:Encrypt on it.`;
+  const detail = `The key still unwraps, so nothing is stopped, but it refuses to wrap (${verdict.reason}, ${said}). ${key.binding.wrapAdvice}`;
   return { key: verdict.errorName ?? 'unknown', kind: 'WRAP_REFUSED', detail, at: at.toISOString() };
 }
 

@@ -1,44 +1,25 @@
-import { randomUUID } from 'node:crypto';
-import type { Evidence, EnforcementMode, ValidityState } from '@atrest/contracts';
+import type { Evidence, EnforcementMode, KeyProviderName, ValidityState } from '@atrest/contracts';
 import type { Canary } from '@atrest/kms';
 import { rows, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
-import type { AwsKmsSettings } from './aws-kms-settings.js';
 import { statesBefore, type KeyConfiguration } from './key-configuration.js';
+import type { ProviderSettings } from './providers/provider-binding.js';
 
-/** The right to check one configuration now. It ends by itself, so that another replica takes over what a killed one left. */
-export interface Lease {
-  readonly token: string;
-  readonly owner: string;
-  readonly until: Date;
-}
-
-/** A configuration that was claimed for a check. */
-export interface Claimed {
-  readonly configuration: KeyConfiguration;
-  readonly lease: Lease;
-}
-
-/**
- * How writing the result of a check ended. Only `applied` changed anything: a result about older settings, or one that came after its
- * lease was taken over, is worth nothing.
- */
-export type ApplyOutcome = 'applied' | 'changed-meanwhile' | 'lease-lost' | 'removed';
+/** How writing the result of a check ended. Only `applied` changed anything: a result about older settings is worth nothing. */
+export type ApplyOutcome = 'applied' | 'changed-meanwhile' | 'removed';
 
 /** How writing new settings, or removing them, ended. */
 export type ChangeOutcome = 'written' | 'changed-meanwhile' | 'removed';
 
-/** How a claim of one configuration ended. */
-export type ClaimOutcome =
-  { readonly kind: 'claimed'; readonly claimed: Claimed } | { readonly kind: 'being-checked' } | { readonly kind: 'removed' };
-
 interface Row {
   id: string;
   project_id: string;
-  provider: 'AWS';
+  provider: KeyProviderName;
   mode: EnforcementMode;
-  settings: AwsKmsSettings;
+  settings: ProviderSettings;
   sealed_credentials: string;
   canary: Canary;
+  epoch: number;
+  checked_key_id: string;
   state: ValidityState;
   state_since: Date;
   evidence: Evidence[];
@@ -47,15 +28,26 @@ interface Row {
   unreachable_announced: boolean;
   last_proven_at: Date | null;
   announced_findings: string[];
-  last_wrap_proof_at: Date;
-  next_check_at: Date;
   revision: number;
   created_at: Date;
   updated_at: Date;
+  /** Of the checked key. */
+  next_check_at: Date;
+  key_evidence: Evidence | null;
+  key_proven_at: Date | null;
 }
 
-const COLUMNS = `id, project_id, provider, mode, settings, sealed_credentials, canary, state, state_since, evidence, last_evidence,
-  unreachable_since, unreachable_announced, last_proven_at, announced_findings, last_wrap_proof_at, next_check_at, revision, created_at, updated_at`;
+/** What is read, and from where: a configuration and the key that is checked for it. */
+const SELECT = `SELECT c.id, c.project_id, c.provider, c.mode, c.settings, c.sealed_credentials, c.canary, c.epoch, c.checked_key_id, c.state, c.state_since,
+    c.evidence, c.last_evidence, c.unreachable_since, c.unreachable_announced, c.last_proven_at, c.announced_findings, c.revision, c.created_at,
+    c.updated_at, k.next_check_at, k.last_evidence AS key_evidence, k.last_proven_at AS key_proven_at
+  FROM key_configuration c JOIN checked_key k ON k.id = c.checked_key_id`;
+
+const laterOf = (a: Date | null, b: Date | null): Date | null => (a !== null && (b === null || a > b) ? a : b);
+
+/** A result that is like the one before is stored on the key only; one that changed something, on the configuration, too. */
+const laterEvidence = (own: Evidence | null, key: Evidence | null): Evidence | null =>
+  own !== null && (key === null || Date.parse(own.at) > Date.parse(key.at)) ? own : key;
 
 function toConfiguration(row: Row): KeyConfiguration {
   return {
@@ -66,17 +58,18 @@ function toConfiguration(row: Row): KeyConfiguration {
     settings: row.settings,
     sealedCredentials: row.sealed_credentials,
     canary: row.canary,
+    epoch: row.epoch,
+    checkedKeyId: row.checked_key_id,
     validity: {
       state: row.state,
       since: row.state_since,
       evidence: row.evidence,
       unreachableSince: row.unreachable_since,
       unreachableAnnounced: row.unreachable_announced,
-      lastProvenAt: row.last_proven_at,
-      lastEvidence: row.last_evidence,
+      lastProvenAt: laterOf(row.last_proven_at, row.key_proven_at),
+      lastEvidence: laterEvidence(row.last_evidence, row.key_evidence),
       announcedFindings: row.announced_findings,
     },
-    lastWrapProofAt: row.last_wrap_proof_at,
     nextCheckAt: row.next_check_at,
     revision: row.revision,
     createdAt: row.created_at,
@@ -84,13 +77,10 @@ function toConfiguration(row: Row): KeyConfiguration {
   };
 }
 
-/** Leases of other replicas end about as late as our own. */
-const longestLease = (now: Date, lease: Pick<Lease, 'until'>): Date => new Date(2 * lease.until.getTime() - now.getTime());
-
 const json = (value: unknown): string => JSON.stringify(value);
 
 /** The values of a check's result, in the order in which `applyCheck` numbers them from $4. */
-const validityValues = ({ validity, nextCheckAt, lastWrapProofAt, revision }: KeyConfiguration): unknown[] => [
+const validityValues = ({ validity, checkedKeyId, revision }: KeyConfiguration): unknown[] => [
   validity.state,
   validity.since,
   json(validity.evidence),
@@ -99,44 +89,53 @@ const validityValues = ({ validity, nextCheckAt, lastWrapProofAt, revision }: Ke
   validity.unreachableAnnounced,
   validity.lastProvenAt,
   json(validity.announcedFindings),
-  lastWrapProofAt,
-  nextCheckAt,
+  checkedKeyId,
   revision,
 ];
 
 const VALIDITY_ASSIGNMENTS = `state = $4, state_since = $5, evidence = $6, last_evidence = $7, unreachable_since = $8, unreachable_announced = $9,
-  last_proven_at = $10, announced_findings = $11, last_wrap_proof_at = $12, next_check_at = $13, revision = $14,
-  lease_token = NULL, lease_owner = NULL, lease_until = NULL`;
+  last_proven_at = $10, announced_findings = $11, checked_key_id = $12, revision = $13`;
 
-/** Key configurations in the database. All moments come from the caller's clock; leases are long compared with clock differences. */
+/** Key configurations in the database. */
 export class KeyConfigurationRepository {
   constructor(private readonly database: ServiceDatabase) {}
 
-  async find(projectId: string): Promise<KeyConfiguration | null> {
-    const found = await this.database.query<Row>(`SELECT ${COLUMNS} FROM key_configuration WHERE project_id = $1 AND provider = 'AWS'`, [
-      projectId,
-    ]);
+  async find(projectId: string, provider: KeyProviderName): Promise<KeyConfiguration | null> {
+    const found = await this.database.query<Row>(`${SELECT} WHERE c.project_id = $1 AND c.provider = $2`, [projectId, provider]);
     return found[0] ? toConfiguration(found[0]) : null;
   }
 
+  /** All of a project. */
+  async ofProject(projectId: string): Promise<KeyConfiguration[]> {
+    return (await this.database.query<Row>(`${SELECT} WHERE c.project_id = $1 ORDER BY c.provider`, [projectId])).map(toConfiguration);
+  }
+
+  /** The configurations that one check of each of these keys answers for. */
+  async usingKeys(checkedKeyIds: readonly string[]): Promise<KeyConfiguration[]> {
+    if (checkedKeyIds.length === 0) return [];
+    return (await this.database.query<Row>(`${SELECT} WHERE c.checked_key_id = ANY ($1) ORDER BY c.id`, [checkedKeyIds])).map(
+      toConfiguration,
+    );
+  }
+
   async get(id: string): Promise<KeyConfiguration | null> {
-    const found = await this.database.query<Row>(`SELECT ${COLUMNS} FROM key_configuration WHERE id = $1`, [id]);
+    const found = await this.database.query<Row>(`${SELECT} WHERE c.id = $1`, [id]);
     return found[0] ? toConfiguration(found[0]) : null;
   }
 
   /** For a handler that must see what nobody changes before it has written. */
   async findForUpdate(tx: Transaction, projectId: string): Promise<KeyConfiguration[]> {
-    const found = await rows<Row>(tx, `SELECT ${COLUMNS} FROM key_configuration WHERE project_id = $1 FOR UPDATE`, [projectId]);
+    const found = await rows<Row>(tx, `${SELECT} WHERE c.project_id = $1 ORDER BY c.id FOR UPDATE OF c`, [projectId]);
     return found.map(toConfiguration);
   }
 
   /** Stores a new configuration; another one that was first wins. */
   async insert(tx: Transaction, configuration: KeyConfiguration, sealingKeyId: string): Promise<'written' | 'changed-meanwhile'> {
-    const { id, projectId, provider, mode, settings, sealedCredentials, canary, createdAt, updatedAt } = configuration;
+    const { id, projectId, provider, mode, settings, sealedCredentials, canary, epoch, createdAt, updatedAt } = configuration;
     const inserted = await rows(
       tx,
       `INSERT INTO key_configuration (id, project_id, provider, state, state_since, evidence, last_evidence, unreachable_since, unreachable_announced,
-         last_proven_at, announced_findings, last_wrap_proof_at, next_check_at, revision, mode, settings, sealed_credentials, sealing_key_id, canary,
+         last_proven_at, announced_findings, checked_key_id, revision, mode, settings, sealed_credentials, sealing_key_id, canary, epoch,
          created_at, updated_at)
        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
        ON CONFLICT (project_id, provider) DO NOTHING RETURNING id`,
@@ -150,6 +149,7 @@ export class KeyConfigurationRepository {
         sealedCredentials,
         sealingKeyId,
         json(canary),
+        epoch,
         createdAt,
         updatedAt,
       ],
@@ -157,12 +157,12 @@ export class KeyConfigurationRepository {
     return inserted.length === 1 ? 'written' : 'changed-meanwhile';
   }
 
-  /** Writes new settings over the revision they were decided on. A check that runs meanwhile loses its lease. */
+  /** Writes new settings over the revision they were decided on. The result of a check that runs meanwhile is discarded, because the revision moved. */
   async replace(tx: Transaction, expectedRevision: number, configuration: KeyConfiguration, sealingKeyId: string): Promise<ChangeOutcome> {
-    const { id, settings, sealedCredentials, canary, updatedAt, validity } = configuration;
+    const { id, settings, sealedCredentials, canary, epoch, updatedAt, validity } = configuration;
     const updated = await rows(
       tx,
-      `UPDATE key_configuration SET ${VALIDITY_ASSIGNMENTS}, settings = $15, sealed_credentials = $16, sealing_key_id = $17, canary = $18, updated_at = $19
+      `UPDATE key_configuration SET ${VALIDITY_ASSIGNMENTS}, settings = $14, sealed_credentials = $15, sealing_key_id = $16, canary = $17, epoch = $18, updated_at = $19
        WHERE id = $1 AND revision = $2 AND state = ANY ($3) RETURNING id`,
       [
         id,
@@ -173,6 +173,7 @@ export class KeyConfigurationRepository {
         sealedCredentials,
         sealingKeyId,
         json(canary),
+        epoch,
         updatedAt,
       ],
     );
@@ -190,75 +191,21 @@ export class KeyConfigurationRepository {
     return left.length === 0 ? 'removed' : 'changed-meanwhile';
   }
 
-  /**
-   * Claims configurations that are due and that nobody checks, the longest overdue first. A check that is planned for after `latest`, and a lease that
-   * would end long after the one that is asked for, are of another time: the clock was set back, or the interval was shortened.
-   */
-  async claimDue(limit: number, now: Date, latest: Date, lease: Omit<Lease, 'token'>): Promise<Claimed[]> {
-    return this.database.transaction(async (tx) => {
-      const token = randomUUID();
-      const claimed = await rows<Row>(
-        tx,
-        `UPDATE key_configuration SET lease_token = $3, lease_owner = $4, lease_until = $5
-         WHERE id IN (SELECT id FROM key_configuration WHERE (next_check_at <= $1 OR next_check_at > $6)
-                        AND (lease_until IS NULL OR lease_until <= $1 OR lease_until > $7)
-                      ORDER BY next_check_at LIMIT $2 FOR UPDATE SKIP LOCKED)
-         RETURNING ${COLUMNS}`,
-        [now, limit, token, lease.owner, lease.until, latest, longestLease(now, lease)],
-      );
-      return claimed.map((row) => ({ configuration: toConfiguration(row), lease: { ...lease, token } }));
-    });
-  }
-
-  /** Claims one configuration whether or not it is due. */
-  async claimNow(id: string, now: Date, lease: Omit<Lease, 'token'>): Promise<ClaimOutcome> {
-    return this.database.transaction(async (tx) => {
-      const token = randomUUID();
-      const claimed = await rows<Row>(
-        tx,
-        `UPDATE key_configuration SET lease_token = $3, lease_owner = $4, lease_until = $5
-         WHERE id = $1 AND (lease_until IS NULL OR lease_until <= $2 OR lease_until > $6) RETURNING ${COLUMNS}`,
-        [id, now, token, lease.owner, lease.until, longestLease(now, lease)],
-      );
-      if (claimed[0]) return { kind: 'claimed', claimed: { configuration: toConfiguration(claimed[0]), lease: { ...lease, token } } };
-      return { kind: (await this.whyNotWritten(tx, id)) === 'removed' ? 'removed' : 'being-checked' };
-    });
-  }
-
-  /** Gives a claim back without a result: the next replica that looks takes it. */
-  async release(id: string, lease: Lease): Promise<void> {
-    await this.database.query(
-      'UPDATE key_configuration SET lease_token = NULL, lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_token = $2 RETURNING id',
-      [id, lease.token],
-    );
-  }
-
-  /** Writes what a check led to, over exactly the revision and lease it was made under, and from a state that may lead to the new one. */
-  async applyCheck(tx: Transaction, before: KeyConfiguration, after: KeyConfiguration, lease: Lease): Promise<ApplyOutcome> {
+  /** Writes what a check led to, over exactly the revision it was made for, and from a state that may lead to the new one. */
+  async applyCheck(tx: Transaction, before: KeyConfiguration, after: KeyConfiguration): Promise<ApplyOutcome> {
     const updated = await rows(
       tx,
-      `UPDATE key_configuration SET ${VALIDITY_ASSIGNMENTS}
-       WHERE id = $1 AND revision = $2 AND state = ANY ($3) AND lease_token = $15 RETURNING id`,
-      [before.id, before.revision, statesBefore(after.validity.state), ...validityValues(after), lease.token],
+      `UPDATE key_configuration SET ${VALIDITY_ASSIGNMENTS} WHERE id = $1 AND revision = $2 AND state = ANY ($3) RETURNING id`,
+      [before.id, before.revision, statesBefore(after.validity.state), ...validityValues(after)],
     );
-    if (updated.length === 1) return 'applied';
-    const left = await rows<{ revision: number }>(tx, 'SELECT revision FROM key_configuration WHERE id = $1', [before.id]);
-    if (!left[0]) return 'removed';
-    return left[0].revision === before.revision ? 'lease-lost' : 'changed-meanwhile';
-  }
-
-  /** When the next check is due, or null when there is none. Those that are being checked are not counted: they are due later. */
-  async nextDueAt(): Promise<Date | null> {
-    const found = await this.database.query<{ due: Date }>(
-      'SELECT next_check_at AS due FROM key_configuration WHERE lease_until IS NULL ORDER BY next_check_at LIMIT 1',
-    );
-    return found[0]?.due ?? null;
+    return updated.length === 1 ? 'applied' : this.whyNotWritten(tx, before.id);
   }
 
   /** The oldest proof of any configuration that is not INVALID, or null when there is none. */
   async oldestProof(): Promise<Date | null> {
     const found = await this.database.query<{ oldest: Date | null }>(
-      "SELECT min(last_proven_at) AS oldest FROM key_configuration WHERE state <> 'INVALID'",
+      `SELECT min(GREATEST(c.last_proven_at, k.last_proven_at)) AS oldest FROM key_configuration c JOIN checked_key k ON k.id = c.checked_key_id
+       WHERE c.state <> 'INVALID'`,
     );
     return found[0]?.oldest ?? null;
   }

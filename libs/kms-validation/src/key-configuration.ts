@@ -10,10 +10,12 @@ import {
   type EventDefinition,
   type Evidence,
   type KeyConfigurationState,
+  type KeyProviderName,
   type ValidityState,
 } from '@atrest/contracts';
 import type { Canary, KeyContext } from '@atrest/kms';
-import type { AwsKmsSettings } from './aws-kms-settings.js';
+import { bindingOf } from './providers/bindings.js';
+import type { ProviderSettings } from './providers/provider-binding.js';
 import { provenValidity, validityTransitions, type Decision, type Validity, type ValidityEvent } from './validity-policy.js';
 
 /**
@@ -23,25 +25,23 @@ import { provenValidity, validityTransitions, type Decision, type Validity, type
 export interface KeyConfiguration {
   readonly id: string;
   readonly projectId: string;
-  readonly provider: 'AWS';
+  readonly provider: KeyProviderName;
   readonly mode: EnforcementMode;
-  readonly settings: AwsKmsSettings;
+  readonly settings: ProviderSettings;
   /** Credentials, sealed for this configuration ({@link sealingContext}). */
   readonly sealedCredentials: string;
   readonly canary: Canary;
+  /** Grows with each other customer key: what is wrapped from then on belongs to a new epoch of snapshots. */
+  readonly epoch: number;
+  /** The key that is checked for this configuration and every other one on the same key with the same credentials. */
+  readonly checkedKeyId: string;
   readonly validity: Validity;
-  readonly lastWrapProofAt: Date;
+  /** When the key is checked next. */
   readonly nextCheckAt: Date;
   /** Grows with every published event and every change of settings; what was learnt about an older revision is never applied to a newer one. */
   readonly revision: number;
   readonly createdAt: Date;
   readonly updatedAt: Date;
-}
-
-/** Credentials as they are sealed. */
-export interface AwsCredentials {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
 }
 
 /** An event of this aggregate, ready to be published. */
@@ -76,23 +76,26 @@ export const canaryContext = (projectId: string): KeyContext => ({ projectId, pu
 
 /** What a proof of new settings gave. */
 export interface ProvenSettings {
-  readonly settings: AwsKmsSettings;
+  readonly settings: ProviderSettings;
   readonly sealedCredentials: string;
+  readonly checkedKeyId: string;
   readonly canary: Canary;
   readonly evidence: Evidence;
   readonly nextCheckAt: Date;
 }
 
-export function createConfiguration(id: string, projectId: string, proven: ProvenSettings, now: Date): Changed {
+export function createConfiguration(
+  identity: Pick<KeyConfiguration, 'id' | 'projectId' | 'provider'>,
+  proven: ProvenSettings,
+  now: Date,
+): Changed {
   const { evidence, ...settings } = proven;
   const configuration: KeyConfiguration = {
-    id,
-    projectId,
-    provider: 'AWS',
+    ...identity,
     mode: 'enforce',
     ...settings,
+    epoch: 1,
     validity: provenValidity(evidence, now),
-    lastWrapProofAt: now,
     revision: 0,
     createdAt: now,
     updatedAt: now,
@@ -108,8 +111,8 @@ export function replaceSettings(current: KeyConfiguration, proven: ProvenSetting
   const configuration: KeyConfiguration = {
     ...current,
     ...settings,
+    epoch: current.epoch + (sameKey(current.canary, proven.canary) ? 0 : 1),
     validity: { ...validity, since: state === 'VALID' ? since : now },
-    lastWrapProofAt: now,
     updatedAt: now,
   };
   const events: ConfigurationEvent[] = [{ kind: 'saved' }];
@@ -118,20 +121,17 @@ export function replaceSettings(current: KeyConfiguration, proven: ProvenSetting
   return publish(configuration, events);
 }
 
+/** Another name for the same key (its ARN in place of an alias) is no other key. */
+const sameKey = (a: Canary, b: Canary): boolean => a.blob.resolvedKeyId === b.blob.resolvedKeyId && a.blob.keyVersion === b.blob.keyVersion;
+
 /** What the event says when encryption at rest is turned off for the provider, or its project is deleted. */
 export function removeConfiguration(current: KeyConfiguration): Changed {
   return publish(current, [{ kind: 'removed' }]);
 }
 
 /** Takes over what the policy decided on a check. */
-export function applyDecision(current: KeyConfiguration, decision: Decision, wrapProvenAt: Date | null): Changed {
-  const configuration: KeyConfiguration = {
-    ...current,
-    validity: decision.validity,
-    nextCheckAt: decision.nextCheckAt,
-    lastWrapProofAt: wrapProvenAt ?? current.lastWrapProofAt,
-  };
-  return publish(configuration, decision.events);
+export function applyDecision(current: KeyConfiguration, decision: Decision): Changed {
+  return publish({ ...current, validity: decision.validity, nextCheckAt: decision.nextCheckAt }, decision.events);
 }
 
 /** The states from which the policy may come to this one; a status is written only over one of these. */
@@ -152,7 +152,8 @@ function publish(configuration: KeyConfiguration, events: readonly Configuration
 }
 
 function toEventState(configuration: KeyConfiguration, revision: number, enabled: boolean): KeyConfigurationState {
-  const { validity, settings } = configuration;
+  const { validity } = configuration;
+  const { keyId, region } = bindingOf(configuration.provider).keyOf(configuration.settings);
   return {
     id: configuration.id,
     projectId: configuration.projectId,
@@ -160,9 +161,10 @@ function toEventState(configuration: KeyConfiguration, revision: number, enabled
     enabled,
     state: validity.state,
     mode: configuration.mode,
-    keyId: settings.customerMasterKeyID,
+    keyId,
     resolvedKeyId: configuration.canary.blob.resolvedKeyId,
-    region: settings.region,
+    region,
+    epoch: configuration.epoch,
     evidence: decisiveEvidence(validity),
     invalidSince: validity.state === 'INVALID' ? validity.since.toISOString() : null,
     unreachableSince: validity.unreachableSince?.toISOString() ?? null,

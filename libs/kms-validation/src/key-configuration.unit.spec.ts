@@ -30,6 +30,7 @@ const evidence = (verdict: Evidence['verdict']): Evidence => ({
 const proven = {
   settings: { region: 'EU_WEST_1', customerMasterKeyID: 'alias/orders', accessKeyID: 'AKIAIOSFODNN7EXAMPLE' },
   sealedCredentials: 'v1.k1.sealed.blob',
+  checkedKeyId: 'c'.repeat(64),
   canary: {
     blob: {
       ...({ format: 1, provider: 'AWS', keyId: 'alias/orders', resolvedKeyId: ARN, keyVersion: null, mechanism: 'test' } as const),
@@ -42,11 +43,11 @@ const proven = {
   nextCheckAt: now,
 } as const;
 
-const created = createConfiguration(ID, PROJECT, proven, now);
+const created = createConfiguration({ id: ID, projectId: PROJECT, provider: 'AWS' }, proven, now);
 
 function decided(configuration: KeyConfiguration, validity: Partial<Validity>, events: Decision['events']) {
   const decision: Decision = { validity: { ...configuration.validity, ...validity }, events, nextCheckAt: later, freshClient: false };
-  return applyDecision(configuration, decision, null);
+  return applyDecision(configuration, decision);
 }
 
 const invalid = decided(
@@ -84,6 +85,16 @@ describe('a key configuration', () => {
       ['io.atrest.key-configuration.validated.v1', 5],
     ]);
     expect(repaired.configuration).toMatchObject({ revision: 5, validity: { state: 'VALID', since: later, evidence: [] }, createdAt: now });
+  });
+
+  it('begins a new epoch with another key, and not with new credentials or another name of the same key', () => {
+    expect(created.publications[0]!.data.epoch).toBe(1);
+    const blob = { ...proven.canary.blob, keyId: ARN };
+    expect(replaceSettings(created.configuration, { ...proven, canary: { ...proven.canary, blob } }, later).configuration.epoch).toBe(1);
+    for (const change of [{ resolvedKeyId: `${ARN}0` }, { keyVersion: '2' }]) {
+      const other = { ...proven, canary: { ...proven.canary, blob: { ...blob, ...change } } };
+      expect(replaceSettings(created.configuration, other, later).publications[0]!.data.epoch).toBe(2);
+    }
   });
 
   it('a check without an event keeps the revision, so that it is no conflict for anybody', () => {

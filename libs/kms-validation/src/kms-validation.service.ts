@@ -1,22 +1,23 @@
 import { accessConsumes, accessHandlers, accessMigrations, accessModule, AccessStore, type SealingKeys } from '@atrest/platform-auth';
-import { AwsKeyProvider, awsRequestQuotaOf, CallLimiters, sleepFor, type TransientRetryOptions } from '@atrest/kms';
-import type { Clock } from '@atrest/platform-time';
+import { sleepFor, type TransientRetryOptions } from '@atrest/kms';
 import { EventPublisher, Messaging, messagingMigrations } from '@atrest/platform-messaging';
-import type { Metrics } from '@atrest/platform-metrics';
 import { ServiceDatabase } from '@atrest/platform-persistence';
 import type { Service, ServiceDependencies } from '@atrest/platform-service';
 import { CheckHistory } from './check-history.js';
 import { CHANGED_CHANNEL, EncryptionAtRestUseCases } from './encryption-at-rest.js';
 import { Housekeeping } from './housekeeping.js';
-import { KeyAccess, type ProviderFactory } from './key-access.js';
+import { CheckedKeyRepository } from './checked-key.repository.js';
+import { KeyAccess, type ProviderFactories, type RoleDirectory } from './key-access.js';
 import { KeyConfigurationRepository } from './key-configuration.repository.js';
 import { kmsValidationModule } from './kms-validation.module.js';
 import { KeyConfigurations1795392100000 } from './migrations/1795392100000-key-configurations.js';
+import { CheckedKeys1795480500000 } from './migrations/1795480500000-checked-keys.js';
 import { MonitorMetrics } from './monitor-metrics.js';
 import { compileValidityPolicy, type ValidityPolicy } from './policy-settings.js';
 import { ClusterProjection } from './projections/cluster-projection.js';
 import { projectionConsumes, projectionHandlers, projectionIgnores } from './projections/handlers.js';
 import { ProjectProjection } from './projections/project-projection.js';
+import { adapters } from './providers/adapters.js';
 import { SettingsProof } from './settings-proof.js';
 import { ValidityMonitor } from './validity-monitor.js';
 
@@ -31,8 +32,8 @@ export interface KmsValidationOptions {
   readonly policy?: Partial<ValidityPolicy>;
   /** Where AWS KMS is reached, instead of AWS's own addresses: a private endpoint, or the development KMS. Only the operator can say so. */
   readonly awsEndpoint?: string;
-  /** Makes clients for keys; `@atrest/kms` with the AWS SDK by default. `awsEndpoint` is the default's. */
-  readonly providerFactory?: ProviderFactory;
+  /** Make clients for keys in place of the adapters of `@atrest/kms`, by provider. `awsEndpoint` is the adapter's. */
+  readonly providerFactories?: ProviderFactories;
   readonly checks?: {
     /** At the same time in this replica; 64. A check mostly waits, and each needs one connection to a KMS. */
     readonly concurrency?: number;
@@ -52,7 +53,10 @@ export interface KmsValidationService extends Service {
 }
 
 /** This service's own tables, without those of messaging and access. */
-export const kmsValidationMigrations = [KeyConfigurations1795392100000];
+export const kmsValidationMigrations = [KeyConfigurations1795392100000, CheckedKeys1795480500000];
+
+/** Roles come with cloudProviderAccess; until then no project has any. */
+const noRoles: RoleDirectory = { authorisedRole: () => Promise.resolve(null) };
 
 /** Key configurations and their validity checks (DESIGN: kms-validation), ready to start. Throws `ValidityPolicyError` for an unusable policy. */
 export async function createKmsValidationService(
@@ -74,7 +78,12 @@ export async function createKmsValidationService(
   const history = new CheckHistory(database);
   const projects = new ProjectProjection(database);
   const clusters = new ClusterProjection();
-  const access = new KeyAccess(options.sealingKeys, options.providerFactory ?? awsProviders(options, clock, metrics));
+  const keys = new CheckedKeyRepository(database);
+  const factories = {
+    ...adapters({ clock, metrics, ...(options.awsEndpoint !== undefined && { awsEndpoint: options.awsEndpoint }) }),
+    ...options.providerFactories,
+  };
+  const access = new KeyAccess(options.sealingKeys, factories, noRoles);
   const limits = {
     observer: options.observer,
     timeLimitMs: options.checks?.timeLimitMs ?? 30_000,
@@ -82,7 +91,7 @@ export async function createKmsValidationService(
     retries: { sleep: sleepFor, ...options.checks?.retries },
   };
   const monitorMetrics = new MonitorMetrics(metrics);
-  const shared = { database, repository, history, publisher, access, policy, clock, logger };
+  const shared = { database, repository, keys, history, publisher, access, policy, clock, logger };
   const concurrency = options.checks?.concurrency ?? 64;
   const monitor = new ValidityMonitor({ ...shared, ...limits, metrics: monitorMetrics, random: Math.random, concurrency });
   const housekeeping = new Housekeeping({ ...shared, metrics: monitorMetrics });
@@ -117,6 +126,8 @@ export async function createKmsValidationService(
     async start() {
       await messaging.start();
       stopListening = await database.listen(CHANGED_CHANNEL, () => monitor.wake());
+      const now = clock.now();
+      await keys.bringForward(new Date(now.getTime() + policy.intervalMs), now);
       monitor.start();
       housekeeping.start();
     },
@@ -131,9 +142,4 @@ export async function createKmsValidationService(
       return answers.find(({ ok }) => !ok) ?? { ok: true };
     },
   };
-}
-
-function awsProviders({ awsEndpoint }: KmsValidationOptions, clock: Clock, metrics: Metrics): ProviderFactory {
-  const limiters = new CallLimiters({ clock, sleep: sleepFor, quotaOf: awsRequestQuotaOf });
-  return (key) => new AwsKeyProvider(key, { limiters, metrics, ...(awsEndpoint !== undefined && { endpoint: awsEndpoint }) });
 }

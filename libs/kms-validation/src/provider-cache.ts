@@ -3,44 +3,39 @@ import type { KeyProvider } from '@atrest/kms';
 /** Makes a client for a key and its credentials. */
 export type ProviderSource = () => KeyProvider;
 
-interface Entry {
-  readonly provider: KeyProvider;
-  readonly revision: number;
-}
-
 /**
- * One client per configuration, so that checks reuse connections. A revision that differs, or the wish for a fresh one, replaces it.
- * The least recently used is closed when there are too many.
+ * One client per checked key, so that checks reuse connections; the wish for a fresh one replaces it. The least recently used is closed when there are
+ * too many.
  */
 export class ProviderCache {
-  private readonly entries = new Map<string, Entry>();
+  private readonly entries = new Map<string, KeyProvider>();
 
   /** `limit`: clients kept; each holds one idle connection, 5,000 of which a process can well afford. */
   constructor(private readonly limit = 5_000) {}
 
-  get(configurationId: string, revision: number, fresh: boolean, source: ProviderSource): KeyProvider {
-    const known = this.entries.get(configurationId);
-    if (known && known.revision === revision && !fresh) {
-      this.entries.delete(configurationId);
-      this.entries.set(configurationId, known);
-      return known.provider;
+  get(checkedKeyId: string, fresh: boolean, source: ProviderSource): KeyProvider {
+    const known = this.entries.get(checkedKeyId);
+    if (known && !fresh) {
+      this.entries.delete(checkedKeyId);
+      this.entries.set(checkedKeyId, known);
+      return known;
     }
-    this.drop(configurationId);
+    this.drop(checkedKeyId);
     const provider = source();
-    this.entries.set(configurationId, { provider, revision });
+    this.entries.set(checkedKeyId, provider);
     const [oldest] = this.entries.keys();
     if (this.entries.size > this.limit && oldest !== undefined) this.drop(oldest);
     return provider;
   }
 
-  /** Closes the client of a configuration: it hangs, or the configuration is gone. */
-  drop(configurationId: string): void {
-    this.entries.get(configurationId)?.provider.close();
-    this.entries.delete(configurationId);
+  /** Closes the client of a key: it hangs, or nobody uses the key any more. */
+  drop(checkedKeyId: string): void {
+    this.entries.get(checkedKeyId)?.close();
+    this.entries.delete(checkedKeyId);
   }
 
   close(): void {
-    for (const { provider } of this.entries.values()) provider.close();
+    for (const provider of this.entries.values()) provider.close();
     this.entries.clear();
   }
 }

@@ -1,10 +1,18 @@
-import { checkCanary, proveKey, withTransientRetries, type KeyProvider, type TransientRetryOptions, type Verdict } from '@atrest/kms';
+import {
+  checkCanary,
+  KeySettingsRefusedError,
+  proveKey,
+  withTransientRetries,
+  type KeyProvider,
+  type TransientRetryOptions,
+  type Verdict,
+} from '@atrest/kms';
 import type { Clock } from '@atrest/platform-time';
 import { toEvidence } from './key-check.js';
-import type { KeyAccess } from './key-access.js';
-import { canaryContext, type AwsCredentials, type KeyConfiguration, type ProvenSettings } from './key-configuration.js';
-import type { AwsKmsSettings } from './aws-kms-settings.js';
-import { done, refused, type Outcome } from './refusal.js';
+import { RoleNotAuthorisedError, type KeyAccess, type KeyReference } from './key-access.js';
+import { canaryContext, type KeyConfiguration, type ProvenSettings } from './key-configuration.js';
+import { bindingOf } from './providers/bindings.js';
+import { done, refusal, refused, type Outcome, type Refused } from './refusal.js';
 import { refuseOtherKey, refuseVerdict, refuseWithoutPresentKey } from './verdict-refusals.js';
 
 /** What a proof of new settings gives; where they are stored is decided later. */
@@ -24,40 +32,42 @@ export class SettingsProof {
   constructor(private readonly options: SettingsProofOptions) {}
 
   /** Wraps and unwraps with settings that are not stored yet. */
-  async proveNew(projectId: string, settings: AwsKmsSettings, credentials: AwsCredentials): Promise<Outcome<Proven>> {
-    return this.withClient(
-      () => this.options.access.connectWith(settings, credentials),
-      async (client) => {
-        const proof = await this.retrying(
-          () => proveKey(client, canaryContext(projectId)),
-          ({ verdict }) => verdict,
-          2 * this.options.callLimitMs,
-        );
-        if (proof.canary === null) return refused(refuseVerdict(proof.verdict));
-        return done({ canary: proof.canary, evidence: this.evidence(proof.verdict) });
-      },
-    );
+  async proveNew(projectId: string, key: KeyReference): Promise<Outcome<Proven>> {
+    const binding = bindingOf(key.provider);
+    return this.withClient(key, async (client) => {
+      const proof = await this.retrying(
+        () => proveKey(client, canaryContext(projectId)),
+        ({ verdict }) => verdict,
+        2 * this.options.callLimitMs,
+      );
+      if (proof.canary === null) return refused(refuseVerdict(binding, proof.verdict));
+      return done({ canary: proof.canary, evidence: this.evidence(proof.verdict) });
+    });
   }
 
   /** New credentials must reach the key (wrap and unwrap) and what it wrapped already. The canary stays the one that is stored. */
-  async proveCredentials(current: KeyConfiguration, settings: AwsKmsSettings, credentials: AwsCredentials): Promise<Outcome<Proven>> {
-    const proven = await this.proveNew(current.projectId, settings, credentials);
+  async proveCredentials(current: KeyConfiguration, key: KeyReference): Promise<Outcome<Proven>> {
+    const proven = await this.proveNew(current.projectId, key);
     if (proven.kind === 'refused') return proven;
-    const verdict = await this.withClient(
-      () => this.options.access.connectWith(settings, credentials),
-      (client) => this.canaryVerdict(client, current),
-    );
-    if (verdict.kind !== 'usable') return refused(refuseOtherKey(verdict));
-    return done({ canary: current.canary, evidence: this.evidence(verdict) });
+    return this.withClient(key, async (client) => {
+      const verdict = await this.canaryVerdict(client, current);
+      if (verdict.kind !== 'usable') return refused(refuseOtherKey(bindingOf(key.provider), verdict));
+      return done({ canary: current.canary, evidence: this.evidence(verdict) });
+    });
   }
 
   /** The present key must be usable right now: whatever its state says was true some time ago. */
   async provePresent(current: KeyConfiguration): Promise<Outcome<null>> {
-    const verdict = await this.withClient(
-      () => this.options.access.connect(current),
-      (client) => this.canaryVerdict(client, current),
-    );
-    return verdict.kind === 'usable' ? done(null) : refused(refuseWithoutPresentKey(verdict));
+    let key: KeyReference;
+    try {
+      key = await this.options.access.reference(current);
+    } catch (error) {
+      return notAuthorised(error);
+    }
+    return this.withClient(key, async (client) => {
+      const verdict = await this.canaryVerdict(client, current);
+      return verdict.kind === 'usable' ? done(null) : refused(refuseWithoutPresentKey(verdict));
+    });
   }
 
   private canaryVerdict(client: KeyProvider, current: KeyConfiguration): Promise<Verdict> {
@@ -73,8 +83,13 @@ export class SettingsProof {
     return withTransientRetries(attempt, verdictOf, { clock, ...retries, budgetMs: timeLimitMs, tryMs });
   }
 
-  private async withClient<Result>(connect: () => KeyProvider, use: (client: KeyProvider) => Promise<Result>): Promise<Result> {
-    const client = connect();
+  private async withClient<Value>(key: KeyReference, use: (client: KeyProvider) => Promise<Outcome<Value>>): Promise<Outcome<Value>> {
+    let client: KeyProvider;
+    try {
+      client = this.options.access.connect(key);
+    } catch (error) {
+      return settingsRefused(error, bindingOf(key.provider).attribute);
+    }
     try {
       return await use(client);
     } finally {
@@ -85,4 +100,17 @@ export class SettingsProof {
   private evidence(verdict: Verdict) {
     return toEvidence(verdict, this.options.clock.now(), this.options.observer);
   }
+}
+
+/** What the adapter itself refuses before it asks anybody. Anything else is a fault of ours. */
+function settingsRefused(error: unknown, attribute: string): Refused {
+  if (!(error instanceof KeySettingsRefusedError)) throw error;
+  return refused(refusal('INVALID_ATTRIBUTE', `${attribute}.${error.message}`, [error.field]));
+}
+
+/** A role that is named but not authorised is the project's to repair; anything else is a fault of ours. */
+export function notAuthorised(error: unknown): Refused {
+  if (!(error instanceof RoleNotAuthorisedError)) throw error;
+  const detail = `The role ${error.roleId} is not authorised in this project. Authorise it with PATCH …/cloudProviderAccess/${error.roleId} first.`;
+  return refused(refusal('CLOUD_PROVIDER_ACCESS_ROLE_NOT_AUTHORIZED', detail, [error.roleId]));
 }

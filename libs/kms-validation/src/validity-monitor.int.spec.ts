@@ -2,6 +2,7 @@ import { projectCreated, projectDeleted } from '@atrest/contracts';
 import { waitFor } from '@atrest/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HISTORY_DAYS } from './housekeeping.js';
+import { CheckedKeyRepository } from './checked-key.repository.js';
 import { KeyConfigurationRepository } from './key-configuration.repository.js';
 import type { KmsValidationService } from './kms-validation.service.js';
 import {
@@ -38,16 +39,17 @@ describe('the validity monitor', () => {
   let stage: Stage;
   let service: KmsValidationService;
   let repository: KeyConfigurationRepository;
+  let keys: CheckedKeyRepository;
 
   beforeEach(async () => {
     stage = await Stage.open('validity monitor');
     service = await stage.replica();
     repository = new KeyConfigurationRepository(stage.database);
+    keys = new CheckedKeyRepository(stage.database);
   });
   afterEach(() => stage.close());
 
   const lease = (owner: string) => ({ owner, until: new Date(stage.clock.now().getTime() + MINUTE) });
-  const never = new Date('2100-01-01T00:00:00Z');
   const idOf = async ({ projectId }: ConfiguredProject): Promise<string> => (await statusOf(service, projectId)).id;
 
   it('checks each configuration at its due time and not before', async () => {
@@ -58,7 +60,7 @@ describe('the validity monitor', () => {
     stage.clock.advance(1);
     expect(await service.monitor.runDue()).toBe(1);
     expect(await service.monitor.runDue()).toBe(0);
-    expect(await stage.history()).toMatchObject([{ verdict: 'usable', state_after: 'VALID', observer: 'replica-1' }]);
+    expect(await stage.history()).toMatchObject([{ verdict: 'usable', observer: 'replica-1', checks: 1 }]);
     const series = await stage.metrics.render();
     expect(series).toContain('atrest_validity_verdicts_total{provider="AWS",verdict="usable",reason="none"} 1');
     expect(series).toContain('atrest_validity_check_seconds_count{provider="AWS"} 1');
@@ -72,16 +74,16 @@ describe('the validity monitor', () => {
       stage.clock.advance(MINUTE);
       const done = await Promise.all([service.monitor.runDue(), other.monitor.runDue()]);
       expect(done[0] + done[1]).toBe(40);
-      const history = await stage.history();
-      const checks = new Set(history.map((check) => `${check.configuration_id} ${check.checked_at.toISOString()}`));
-      expect([history.length, checks.size]).toEqual([40 * round, 40 * round]);
+      const unwraps = stage.kms.calls().filter(({ operation }) => operation === 'Decrypt');
+      // One for each configuration when it was saved, and one a round.
+      expect([unwraps.length, new Set(unwraps.map(({ keyId }) => keyId)).size]).toEqual([40 * (round + 1), 40]);
     }
   });
 
   it('what a killed replica had claimed is checked by another one after the lease', async () => {
     await newConfiguredProject(stage, service);
     stage.clock.advance(MINUTE);
-    const killed = await repository.claimDue(10, stage.clock.now(), never, lease('killed'));
+    const killed = await keys.claimDue(10, stage.clock.now(), lease('killed'));
     expect(killed).toHaveLength(1);
     expect(await service.monitor.runDue()).toBe(0);
     stage.clock.advance(MINUTE - 1);
@@ -99,7 +101,7 @@ describe('the validity monitor', () => {
     expect(await service.monitor.runDue()).toBe(1);
     expect((await statusOf(service, project.projectId)).state).toBe('SUSPECT');
     stage.clock.advance(MINUTE);
-    expect(await repository.claimDue(10, stage.clock.now(), never, lease('killed'))).toHaveLength(1);
+    expect(await keys.claimDue(10, stage.clock.now(), lease('killed'))).toHaveLength(1);
     stage.clock.advance(-DAY);
     for (let check = 0; check < 3; check += 1) await stage.tick(service);
     expect((await statusOf(service, project.projectId)).state).toBe('INVALID');
@@ -108,11 +110,12 @@ describe('the validity monitor', () => {
   it('a replica that was only thought dead cannot write its late result', async () => {
     const project = await newConfiguredProject(stage, service);
     stage.clock.advance(MINUTE);
-    const [slow] = await repository.claimDue(1, stage.clock.now(), never, lease('slow'));
+    const [slow] = await keys.claimDue(1, stage.clock.now(), lease('slow'));
     stage.clock.advance(MINUTE);
     expect(await service.monitor.runDue()).toBe(1);
-    const late = await stage.database.transaction((tx) => repository.applyCheck(tx, slow!.configuration, slow!.configuration, slow!.lease));
-    expect(late).toBe('lease-lost');
+    const { key, lease: lost } = slow!;
+    expect(await stage.database.transaction((tx) => keys.holds(tx, key.id, lost))).toBe(false);
+    expect(await stage.database.transaction((tx) => keys.finish(tx, key.id, lost, key, stage.clock.now()))).toBe('lease-lost');
     expect((await statusOf(service, project.projectId)).state).toBe('VALID');
   });
 
@@ -153,7 +156,11 @@ describe('the validity monitor', () => {
 
     expect(await statusOf(service, project.projectId)).toMatchObject({ id, state: 'VALID', confirmations: 0 });
     expect(await stage.eventNames()).toEqual(['saved', 'saved']);
-    expect(await stage.history()).toHaveLength(2);
+    const { changes } = valueOf(await service.useCases.historyOf(project.projectId, 'AWS'));
+    expect(changes.map(({ from, to }) => [from, to])).toEqual([
+      ['SUSPECT', 'VALID'],
+      ['VALID', 'SUSPECT'],
+    ]);
     expect(stage.logLines.some((line) => line.includes('changed-meanwhile'))).toBe(true);
     expect(await stage.tick(service)).toBe(1);
     expect(await statusOf(service, project.projectId)).toMatchObject({ state: 'VALID', lastEvidence: { verdict: 'usable' } });
@@ -170,7 +177,7 @@ describe('the validity monitor', () => {
     held.open();
     await running;
     expect(await stage.eventNames()).toEqual(['saved', 'removed']);
-    expect(await repository.find(project.projectId)).toBeNull();
+    expect(await repository.find(project.projectId, 'AWS')).toBeNull();
     expect(await service.monitor.runDue()).toBe(0);
   });
 
@@ -210,9 +217,11 @@ describe('the validity monitor', () => {
     const project = await newConfiguredProject(stage, service);
     let clients = 0;
     const replica = await stage.replica('counting', {
-      providerFactory: (access) => {
-        clients += 1;
-        return stage.clientFor(access);
+      providerFactories: {
+        AWS: (key) => {
+          clients += 1;
+          return stage.clientFor(key);
+        },
       },
     });
     const clientsOfChecks = async (checks: number): Promise<number[]> => {
@@ -257,11 +266,11 @@ describe('the validity monitor', () => {
 
     stage.kms.disableKey(key.keyId);
     for (const state of ['SUSPECT', 'SUSPECT', 'INVALID']) {
-      const checks = (await stage.history()).length;
+      const { checks } = await stage.checksOf(project.id);
       stage.clock.set(new Date((await statusOf(running, project.id)).nextCheckAt));
       stage.clock.advance(1_000);
       running.monitor.wake();
-      await waitFor(async () => (await stage.history()).length > checks, { describe: 'the check that is due' });
+      await waitFor(async () => (await stage.checksOf(project.id)).checks > checks, { describe: 'the check that is due' });
       expect((await statusOf(running, project.id)).state).toBe(state);
     }
     await running.messaging.whenCaughtUp();

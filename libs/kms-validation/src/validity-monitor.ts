@@ -3,19 +3,24 @@ import { runWithCorrelation, type Logger } from '@atrest/platform-logging';
 import type { EventPublisher } from '@atrest/platform-messaging';
 import type { ServiceDatabase } from '@atrest/platform-persistence';
 import { BackgroundLoop, type Clock } from '@atrest/platform-time';
+import { CheckWriter, type FinishedObservation, type MemberResult, type WrittenCheck } from './check-writer.js';
 import type { CheckHistory } from './check-history.js';
+import { mayConcernOneMember, nextInTurn, type Member } from './checked-key.js';
+import type { CheckedKeyRepository, ClaimedKey } from './checked-key.repository.js';
 import type { KeyAccess } from './key-access.js';
 import { checkKey, notBegun, outOfTime, type KeyCheckOptions, type KeyObservation } from './key-check.js';
-import { applyDecision, canaryContext, type KeyConfiguration } from './key-configuration.js';
-import type { ApplyOutcome, Claimed, KeyConfigurationRepository } from './key-configuration.repository.js';
+import { canaryContext, type KeyConfiguration } from './key-configuration.js';
+import type { KeyConfigurationRepository } from './key-configuration.repository.js';
 import type { MonitorMetrics } from './monitor-metrics.js';
 import type { ValidityPolicy } from './policy-settings.js';
 import { ProviderCache } from './provider-cache.js';
-import { decide, longestWaitMs, needsFreshClient } from './validity-policy.js';
+import { bindingOf } from './providers/bindings.js';
+import { needsFreshClient } from './validity-policy.js';
 
 export interface ValidityMonitorOptions extends Pick<KeyCheckOptions, 'observer' | 'retries' | 'timeLimitMs' | 'callLimitMs'> {
   readonly database: ServiceDatabase;
   readonly repository: KeyConfigurationRepository;
+  readonly keys: CheckedKeyRepository;
   readonly history: CheckHistory;
   readonly publisher: EventPublisher;
   readonly access: KeyAccess;
@@ -36,11 +41,13 @@ export type CheckNowOutcome =
   /** Other checks of the configuration went on for as long as a check may take. */
   | { readonly kind: 'busy' };
 
-type Checked = {
-  readonly outcome: ApplyOutcome | 'abandoned';
-  readonly observation: KeyObservation | null;
-  readonly after: KeyConfiguration;
-};
+/** What became of the check of a claimed key. */
+type Checked =
+  /** This replica is stopping. */
+  | { readonly kind: 'abandoned' }
+  /** No configuration uses the key any more. */
+  | { readonly kind: 'unused' }
+  | (WrittenCheck & { readonly finished: FinishedObservation });
 
 /** The longest time in which work that other replicas left behind is found: far below the shortest lease. */
 const LOOK_AROUND_MS = 5_000;
@@ -50,17 +57,19 @@ const SHORTEST_SLEEP_MS = 20;
 const BUSY_POLL_MS = 50;
 
 /**
- * Checks what is due. Any number of replicas share the work: each claims with a lease, looks at the key without holding a transaction
- * open, and writes state and event in one transaction, if the configuration is still the one it claimed.
+ * Checks what is due: each key once, for every configuration that uses it. Any number of replicas share the work: each claims with a lease, looks at
+ * the key without holding a transaction open, and writes state and event in one transaction, if the configuration is still the one it knew.
  */
 export class ValidityMonitor {
   private readonly loop: BackgroundLoop;
   private readonly inFlight = new Set<Promise<void>>();
   private readonly providers = new ProviderCache();
   private readonly stopping = new AbortController();
+  private readonly writer: CheckWriter;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: ValidityMonitorOptions) {
+    this.writer = new CheckWriter(options);
     this.loop = new BackgroundLoop({
       name: 'validity-monitor',
       intervalMs: LOOK_AROUND_MS,
@@ -92,27 +101,28 @@ export class ValidityMonitor {
     let begun = 0;
     for (;;) {
       const free = this.options.concurrency - this.inFlight.size;
-      const claimed = await this.claimAndBegin();
-      begun += claimed;
-      if (claimed < free) break;
+      const round = await this.claimAndBegin();
+      begun += round.begun;
+      if (round.claimed < free) break;
       await Promise.race(this.inFlight);
     }
     await Promise.all(this.inFlight);
     return begun;
   }
 
-  /** Checks one configuration now, through the same claim and the same policy as a check that is due. */
+  /** Checks the key of one configuration now, with its own canary, through the same claim and the same policy as a check that is due. */
   async checkNow(configurationId: string): Promise<CheckNowOutcome> {
     const deadline = performance.now() + this.options.timeLimitMs;
     do {
-      const claim = await this.options.repository.claimNow(configurationId, this.options.clock.now(), this.newLease());
+      const claim = await this.options.keys.claimOf(configurationId, this.options.clock.now(), this.newLease());
       if (claim.kind === 'removed') return claim;
       if (claim.kind === 'claimed') {
-        const { outcome, observation, after } = await this.check(claim.claimed);
-        if (outcome === 'removed') return { kind: 'removed' };
-        if (outcome === 'applied' && observation) {
+        const checked = await this.check(claim.claimed, configurationId);
+        const result = resultOf(checked, configurationId);
+        if (result?.outcome === 'removed') return { kind: 'removed' };
+        if (result?.outcome === 'applied') {
           this.wake();
-          return { kind: 'checked', observation, configuration: after };
+          return { kind: 'checked', observation: result.observation, configuration: result.after };
         }
       } else {
         // What runs may have begun before the key was repaired: it is waited for, and then the key is looked at again.
@@ -132,29 +142,39 @@ export class ValidityMonitor {
     clearTimeout(this.timer);
     // With every slot taken there is nothing to wait for but the end of a check, which wakes the loop.
     if (this.inFlight.size >= this.options.concurrency || this.stopping.signal.aborted) return;
-    const due = await this.options.repository.nextDueAt();
+    const due = await this.options.keys.nextDueAt();
     if (due === null) return;
     const sleepMs = Math.max(SHORTEST_SLEEP_MS, due.getTime() - this.options.clock.now().getTime());
     if (sleepMs < LOOK_AROUND_MS) this.timer = setTimeout(() => this.loop.wake(), sleepMs);
   }
 
-  private async claimAndBegin(): Promise<number> {
+  private async claimAndBegin(): Promise<{ claimed: number; begun: number }> {
     const free = this.options.concurrency - this.inFlight.size;
-    if (free <= 0 || this.stopping.signal.aborted) return 0;
-    const now = this.options.clock.now();
-    const latest = new Date(now.getTime() + longestWaitMs(this.options.policy));
-    const claimed = await this.options.repository.claimDue(free, now, latest, this.newLease());
-    for (const claim of claimed) this.begin(claim);
-    return claimed.length;
+    if (free <= 0 || this.stopping.signal.aborted) return { claimed: 0, begun: 0 };
+    const claimed = await this.options.keys.claimDue(free, this.options.clock.now(), this.newLease());
+    const using = await this.membersOf(claimed.map(({ key }) => key.id));
+    for (const claim of claimed) {
+      const members = using.get(claim.key.id);
+      if (members === undefined) await this.forget(claim);
+      else this.begin(claim, members);
+    }
+    return { claimed: claimed.length, begun: using.size };
   }
 
-  private begin(claimed: Claimed): void {
-    this.options.metrics.began(claimed.configuration.nextCheckAt, this.options.clock.now());
-    const task = runWithCorrelation({ correlationId: randomUUID() }, () => this.check(claimed))
+  /** The last configuration that used the key is gone, or uses another. */
+  private async forget({ key, lease }: ClaimedKey): Promise<void> {
+    this.providers.drop(key.id);
+    await this.options.keys.release(key.id, lease);
+    await this.options.keys.forgetUnused(key.id);
+  }
+
+  private begin(claimed: ClaimedKey, members: readonly Member[]): void {
+    this.options.metrics.began(claimed.key.nextCheckAt, this.options.clock.now());
+    const task = runWithCorrelation({ correlationId: randomUUID() }, () => this.checkFor(claimed, members, null))
       .then(() => undefined)
       .catch((error: unknown) => {
         // The lease ends by itself and the check is made again, here or elsewhere.
-        this.options.logger.error({ err: error, configurationId: claimed.configuration.id }, 'the result of a check could not be written');
+        this.options.logger.error({ err: error, checkedKeyId: claimed.key.id }, 'the result of a check could not be written');
       })
       .finally(() => {
         this.inFlight.delete(task);
@@ -163,36 +183,74 @@ export class ValidityMonitor {
     this.inFlight.add(task);
   }
 
-  private async check({ configuration, lease }: Claimed): Promise<Checked> {
-    const beganAt = performance.now();
-    const observation = await this.observe(configuration);
-    if (observation === null) {
-      await this.options.repository.release(configuration.id, lease);
-      return { outcome: 'abandoned', observation, after: configuration };
+  private async membersOf(checkedKeyIds: readonly string[]): Promise<Map<string, Member[]>> {
+    const members = new Map<string, Member[]>();
+    for (const configuration of await this.options.repository.usingKeys(checkedKeyIds)) {
+      const others = members.get(configuration.checkedKeyId) ?? [];
+      others.push({ configuration, policy: this.options.policy });
+      members.set(configuration.checkedKeyId, others);
     }
-    const durationMs = performance.now() - beganAt;
-    this.options.metrics.checked(configuration.provider, observation, durationMs / 1_000);
-    const { outcome, after } = await this.apply({ configuration, lease }, observation, durationMs);
-    this.options.metrics.ended(outcome);
-    this.report(configuration, after, observation, outcome);
-    return { outcome, observation, after };
+    return members;
   }
 
-  /** Looks at the key; null when this replica is stopping. */
-  private async observe(configuration: KeyConfiguration): Promise<KeyObservation | null> {
-    const { access, clock, observer, policy, timeLimitMs, callLimitMs, retries, logger } = this.options;
-    const { id, revision, validity, settings, canary, projectId } = configuration;
-    let provider;
+  private async check(claimed: ClaimedKey, configurationId: string): Promise<Checked> {
+    return this.checkFor(claimed, (await this.membersOf([claimed.key.id])).get(claimed.key.id) ?? [], configurationId);
+  }
+
+  /** Looks at a claimed key, with the canary of the member that asks, or whose turn it is, and writes what follows for all members. */
+  private async checkFor(claimed: ClaimedKey, members: readonly Member[], asking: string | null): Promise<Checked> {
+    const { key, lease } = claimed;
+    const { keys, metrics } = this.options;
+    const member = members.find(({ configuration }) => configuration.id === asking) ?? nextInTurn(members, key.lastMemberId);
+    if (member === undefined) {
+      await this.forget(claimed);
+      return { kind: 'unused' };
+    }
+    const beganAt = performance.now();
+    const fresh = members.some(({ configuration }) => needsFreshClient(configuration.validity));
+    const seen = await this.observe(member, key.lastWrapProofAt, fresh);
+    const other =
+      seen !== null && mayConcernOneMember(seen.evidence)
+        ? nextInTurn(
+            members.filter((each) => each !== member),
+            key.lastMemberId,
+          )
+        : undefined;
+    const second = other === undefined ? null : await this.observe(other, key.lastWrapProofAt, true);
+    if (seen === null || (other !== undefined && second === null)) {
+      await keys.release(key.id, lease);
+      return { kind: 'abandoned' };
+    }
+    const durationMs = performance.now() - beganAt;
+    metrics.checked(key.provider, seen, durationMs / 1_000);
+    const disagree = other !== undefined && second !== null && second.evidence.verdict !== 'definitive';
+    const finished: FinishedObservation = {
+      ...{ key, lease, members, durationMs },
+      memberId: disagree ? other.configuration.id : member.configuration.id,
+      observation: disagree ? second : seen,
+      separated: disagree && second.evidence.verdict === 'usable' ? { memberId: member.configuration.id, observation: seen } : null,
+    };
+    const written = await this.writer.write(finished);
+    this.report(finished, written);
+    return { ...written, finished };
+  }
+
+  /** Looks at the key with one member's canary; null when this replica is stopping. */
+  private async observe({ configuration, policy }: Member, lastWrapProofAt: Date, fresh: boolean): Promise<KeyObservation | null> {
+    const { access, clock, observer, timeLimitMs, callLimitMs, retries, logger } = this.options;
+    const { id, checkedKeyId, provider, settings, canary, projectId } = configuration;
+    let client;
     try {
-      provider = this.providers.get(id, revision, needsFreshClient(validity), () => access.connect(configuration));
+      const key = await access.reference(configuration);
+      client = this.providers.get(checkedKeyId, fresh, () => access.connect(key));
     } catch (error) {
-      logger.error({ err: error, configurationId: id }, 'the stored credentials cannot be opened');
+      logger.error({ err: error, configurationId: id }, 'the stored credentials cannot be used');
       return notBegun(error, clock.now(), observer);
     }
-    const wrapDue = clock.now().getTime() - configuration.lastWrapProofAt.getTime() >= policy.wrapProofIntervalMs;
-    const key = { customerMasterKeyID: settings.customerMasterKeyID, canary, context: canaryContext(projectId), wrapDue };
-    return this.withinLimit(checkKey(provider, key, { clock, observer, timeLimitMs, callLimitMs, retries }), () => {
-      this.providers.drop(id);
+    const wrapDue = clock.now().getTime() - lastWrapProofAt.getTime() >= policy.wrapProofIntervalMs;
+    const toCheck = { binding: bindingOf(provider), settings, canary, context: canaryContext(projectId), wrapDue };
+    return this.withinLimit(checkKey(client, toCheck, { clock, observer, timeLimitMs, callLimitMs, retries }), () => {
+      this.providers.drop(checkedKeyId);
       return outOfTime(timeLimitMs, clock.now(), observer);
     });
   }
@@ -217,27 +275,23 @@ export class ValidityMonitor {
     }
   }
 
-  private async apply(
-    { configuration, lease }: Claimed,
-    observation: KeyObservation,
-    durationMs: number,
-  ): Promise<{ outcome: ApplyOutcome; after: KeyConfiguration }> {
-    const { database, repository, history, publisher, clock, random, policy } = this.options;
-    const decision = decide(configuration.validity, observation, { now: clock.now(), random: random() }, policy);
-    const { configuration: after, publications } = applyDecision(configuration, decision, observation.wrapProvenAt);
-    const outcome = await database.transaction(async (tx) => {
-      const applied = await repository.applyCheck(tx, configuration, after, lease);
-      if (applied !== 'applied') return applied;
-      const { evidence } = observation;
-      const stateAfter = after.validity.state;
-      await history.append(tx, { configurationId: configuration.id, revision: after.revision, evidence, durationMs, stateAfter });
-      for (const { definition, data } of publications) await publisher.publish(tx, definition, data);
-      return applied;
-    });
-    return { outcome, after: outcome === 'applied' ? after : configuration };
+  private report({ key, observation, separated }: FinishedObservation, written: WrittenCheck): void {
+    const { logger, metrics } = this.options;
+    const { evidence } = observation;
+    if (separated !== null) {
+      const facts = { checkedKeyId: key.id, configurationId: separated.memberId, evidence: separated.observation.evidence };
+      logger.warn(facts, 'a verdict on one configuration does not hold for the others on its key; it is checked alone from now on');
+    }
+    if (written.kind === 'lease-lost') {
+      metrics.ended('lease-lost');
+      logger.info({ checkedKeyId: key.id, evidence, outcome: 'lease-lost' }, 'the result of a check was discarded');
+      return;
+    }
+    metrics.ended('applied');
+    for (const result of written.members) this.reportMember(result, evidence);
   }
 
-  private report(before: KeyConfiguration, after: KeyConfiguration, { evidence }: KeyObservation, outcome: ApplyOutcome): void {
+  private reportMember({ outcome, before, after }: MemberResult, evidence: KeyObservation['evidence']): void {
     const { logger } = this.options;
     const facts = {
       configurationId: before.id,
@@ -250,4 +304,13 @@ export class ValidityMonitor {
     else if (facts.from !== facts.to) logger.warn(facts, 'a key configuration changed its state');
     else logger.debug(facts, 'key checked');
   }
+}
+
+/** What a check said and did about one configuration. */
+function resultOf(checked: Checked, configurationId: string): (MemberResult & { readonly observation: KeyObservation }) | undefined {
+  if (checked.kind !== 'applied') return undefined;
+  const result = checked.members.find(({ before }) => before.id === configurationId);
+  if (result === undefined) return undefined;
+  const { separated, observation } = checked.finished;
+  return { ...result, observation: separated?.memberId === configurationId ? separated.observation : observation };
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { EvidenceSchema } from '../events/key-configuration.js';
 import { ObjectIdSchema } from '../ids.js';
-import { EnforcementModeSchema, ValidityStateSchema } from '../vocabulary.js';
+import { EnforcementModeSchema, KeyProviderNameSchema, ValidityStateSchema } from '../vocabulary.js';
 
 /** `awsKms.region`, as the Atlas Admin API enumerates it. No key can live in `GLOBAL`. */
 export const AWS_KMS_REGIONS = [
@@ -63,43 +63,66 @@ export const AwsKmsChangeSchema = z.strictObject({
 });
 export type AwsKmsChange = z.infer<typeof AwsKmsChangeSchema>;
 
-const text = given(z.string());
+const AZURE_ENVIRONMENTS = ['AZURE', 'AZURE_CHINA', 'AZURE_US_GOVERNMENT'] as const;
+/** `azureKeyVault.azureEnvironment`. */
+export const AzureEnvironmentSchema = z.enum(AZURE_ENVIRONMENTS);
+export type AzureEnvironment = z.infer<typeof AzureEnvironmentSchema>;
 
-/** `azureKeyVault` in a PATCH. */
+/** `azureKeyVault` in a PATCH. What is not given stays as it is. */
 export const AzureKeyVaultChangeSchema = z.strictObject({
   enabled: given(z.boolean()),
-  azureEnvironment: text,
-  clientID: text,
-  tenantID: text,
-  subscriptionID: text,
-  resourceGroupName: text,
-  keyVaultName: text,
-  keyIdentifier: text,
-  secret: text,
-  roleId: text,
+  azureEnvironment: given(AzureEnvironmentSchema),
+  clientID: given(z.string().min(1).max(64)),
+  tenantID: given(z.string().min(1).max(64)),
+  subscriptionID: given(z.string().min(1).max(64)),
+  resourceGroupName: given(z.string().min(1).max(90)),
+  keyVaultName: given(z.string().min(1).max(64)),
+  keyIdentifier: given(z.string().min(1).max(2048)),
+  secret: given(z.string().min(1).max(1024)),
+  roleId: given(ObjectIdSchema),
   requirePrivateNetworking: given(z.boolean()),
   valid: readOnly,
 });
+export type AzureKeyVaultChange = z.infer<typeof AzureKeyVaultChangeSchema>;
 
-/** `googleCloudKms` in a PATCH. */
+/** `googleCloudKms` in a PATCH. What is not given stays as it is. */
 export const GoogleCloudKmsChangeSchema = z.strictObject({
   enabled: given(z.boolean()),
-  keyVersionResourceID: text,
-  serviceAccountKey: text,
-  roleId: text,
+  keyVersionResourceID: given(z.string().min(1).max(2048)),
+  /** The service account's JSON document as one string; its private key makes it some 2,300 characters long. */
+  serviceAccountKey: given(z.string().min(1).max(16_384)),
+  roleId: given(ObjectIdSchema),
   valid: readOnly,
 });
+export type GoogleCloudKmsChange = z.infer<typeof GoogleCloudKmsChangeSchema>;
+
+/** Extension: `kmip` in a PATCH, a key in an appliance that speaks KMIP. What is not given stays as it is. */
+export const KmipChangeSchema = z.strictObject({
+  enabled: given(z.boolean()),
+  /** Names or addresses, in the order in which they are tried. */
+  hosts: given(z.array(z.string().min(1).max(253)).min(1).max(8)),
+  port: given(z.int().min(1).max(65535)),
+  /** PEM: who may have signed the appliance's certificate. */
+  caCertificate: given(z.string().min(1).max(65_536)),
+  /** PEM: our certificate with its chain, and its private key. Never answered. */
+  clientCertificate: given(z.string().min(1).max(65_536)),
+  /** The unique identifier of the key in the appliance. */
+  keyIdentifier: given(z.string().min(1).max(1024)),
+  valid: readOnly,
+});
+export type KmipChange = z.infer<typeof KmipChangeSchema>;
 
 /** Body of `PATCH /groups/{groupId}/encryptionAtRest`. */
 export const EncryptionAtRestChangeSchema = z.strictObject({
   awsKms: given(AwsKmsChangeSchema),
   azureKeyVault: given(AzureKeyVaultChangeSchema),
   googleCloudKms: given(GoogleCloudKmsChangeSchema),
+  kmip: given(KmipChangeSchema),
   enabledForSearchNodes: given(z.boolean()),
 });
 export type EncryptionAtRestChange = z.infer<typeof EncryptionAtRestChangeSchema>;
 
-/** Answer to GET and PATCH: always all three providers; one that is not configured has its fields null. Never a secret. */
+/** Answer to GET and PATCH: always all providers, Atlas's three and ours; one that is not configured has its fields null. Never a secret. */
 export const EncryptionAtRestSchema = z.object({
   awsKms: z.object({
     enabled: z.boolean(),
@@ -129,6 +152,14 @@ export const EncryptionAtRestSchema = z.object({
     roleId: ObjectIdSchema.nullable(),
     valid: z.boolean(),
   }),
+  kmip: z.object({
+    enabled: z.boolean(),
+    hosts: z.array(z.string()).nullable(),
+    port: z.int().nullable(),
+    caCertificate: z.string().nullable(),
+    keyIdentifier: z.string().nullable(),
+    valid: z.boolean(),
+  }),
   enabledForSearchNodes: z.boolean(),
 });
 export type EncryptionAtRest = z.infer<typeof EncryptionAtRestSchema>;
@@ -136,21 +167,23 @@ export type EncryptionAtRest = z.infer<typeof EncryptionAtRestSchema>;
 /** Moments in the HTTP API have whole seconds. */
 const moment = z.string();
 
-/** Extension: what is known about one provider's key. Answer to `GET …/encryptionAtRest/awsKms/status`. */
+/** Extension: what is known about one provider's key. Answer to `GET …/encryptionAtRest/{provider}/status`. */
 export const KeyValidityStatusSchema = z.object({
   id: ObjectIdSchema,
+  provider: KeyProviderNameSchema,
   state: ValidityStateSchema,
   /** False only in state INVALID: a suspicion stops nothing. */
   valid: z.boolean(),
   since: moment,
   mode: EnforcementModeSchema,
-  customerMasterKeyID: z.string(),
+  /** The key as the project named it. */
+  keyId: z.string(),
   /** The key that proves itself, as the provider names it. */
   resolvedKeyId: z.string(),
   /** Definitive verdicts that count so far, and how many make the configuration INVALID. */
   confirmations: z.int().nonnegative(),
   confirmationsNeeded: z.int().positive(),
-  /** What led to the present state, oldest first. */
+  /** What led to the present state, oldest first: independent observations on new clients, with the provider's own error and request id. */
   evidence: z.array(EvidenceSchema),
   lastEvidence: EvidenceSchema.nullable(),
   lastProvenAt: moment.nullable(),
@@ -159,9 +192,32 @@ export const KeyValidityStatusSchema = z.object({
 });
 export type KeyValidityStatus = z.infer<typeof KeyValidityStatusSchema>;
 
-/** Extension: answer to `POST …/encryptionAtRest/awsKms:check` ('try again'): the verdict of the check that it ran, and what followed. */
+/** Extension: answer to `POST …/encryptionAtRest/{provider}:check` ('try again'): the verdict of the check that it ran, and what followed. */
 export const KeyCheckAnswerSchema = KeyValidityStatusSchema.extend({
   verdict: EvidenceSchema.shape.verdict,
   reason: EvidenceSchema.shape.reason,
 });
 export type KeyCheckAnswer = z.infer<typeof KeyCheckAnswerSchema>;
+
+/** Extension: answer to `GET …/encryptionAtRest/{provider}/history`, newest first. Kept for 90 days. */
+export const KeyHistorySchema = z.object({
+  /** Each change of the configuration's state, with the observations that led to it. */
+  changes: z.array(
+    z.object({
+      at: moment,
+      from: ValidityStateSchema,
+      to: ValidityStateSchema,
+      mode: EnforcementModeSchema,
+      evidence: z.array(EvidenceSchema),
+    }),
+  ),
+  /** What checks of the key gave: one entry where the result changed, and one an hour while it stays the same. */
+  samples: z.array(
+    EvidenceSchema.pick({ verdict: true, reason: true, errorName: true, requestId: true, observer: true }).extend({
+      at: moment,
+      /** Checks that the entry stands for: itself and those before it that were no entry of their own. */
+      checks: z.int().positive(),
+    }),
+  ),
+});
+export type KeyHistory = z.infer<typeof KeyHistorySchema>;

@@ -52,6 +52,11 @@ export const KeyConfigurationStateSchema = z.object({
   /** The key as the provider names it, e.g. its ARN. */
   resolvedKeyId: z.string().nullable(),
   region: z.string().nullable(),
+  /**
+   * Grows with each other customer key, beginning with 1: what is wrapped from then on belongs to a new epoch of snapshots. Events from before there
+   * were any have none.
+   */
+  epoch: z.int().positive().optional(),
   /** The observations that led to the current state, oldest first. */
   evidence: z.array(EvidenceSchema),
   invalidSince: TimestampSchema.nullable(),

@@ -12,7 +12,7 @@ import {
   type KeyValidityStatus,
   type ProjectState,
 } from '@atrest/contracts';
-import { AwsKeyProvider, awsRequestQuotaOf, CallLimiters } from '@atrest/kms';
+import { AwsKeyProvider, awsRequestQuotaOf, CallLimiters, type AtlasAwsRegion } from '@atrest/kms';
 import { SealingKeys } from '@atrest/platform-auth';
 import { createLogger } from '@atrest/platform-logging';
 import { EmbeddedTransport, EventPublisher } from '@atrest/platform-messaging';
@@ -20,7 +20,8 @@ import { Metrics } from '@atrest/platform-metrics';
 import { rows, ServiceDatabase } from '@atrest/platform-persistence';
 import { SimulatedClock } from '@atrest/platform-time';
 import { DevelopmentKms, testDatabase, type Credentials, type TestDatabase } from '@atrest/testing';
-import type { AwsKeyAccess } from '../key-access.js';
+import { CheckedKeyRepository } from '../checked-key.repository.js';
+import type { KeyReference, ProviderFactories } from '../key-access.js';
 import { KeyConfigurationRepository } from '../key-configuration.repository.js';
 import { createKmsValidationService, type KmsValidationOptions, type KmsValidationService } from '../kms-validation.service.js';
 import { ClusterProjection } from '../projections/cluster-projection.js';
@@ -37,6 +38,8 @@ const SEALING_KEYS = SealingKeys.generate('k1');
 export interface StageOptions {
   readonly policy?: KmsValidationOptions['policy'];
   readonly timeLimitMs?: number;
+  /** In place of the development KMS's. */
+  readonly providerFactories?: ProviderFactories;
 }
 
 /** How clients reach the KMS, per access key id; anything else goes to the stage's development KMS. */
@@ -99,7 +102,9 @@ export class Stage {
         issuer: ISSUER,
         observer,
         policy: { jitter: 0, ...this.options.policy },
-        ...(more.awsEndpoint === undefined && { providerFactory: (access) => this.clientFor(access) }),
+        ...(more.awsEndpoint === undefined && {
+          providerFactories: { AWS: (key) => this.clientFor(key), ...this.options.providerFactories },
+        }),
         // Retries do not wait: the pauses are libs/kms's subject.
         checks: { timeLimitMs: this.options.timeLimitMs ?? 30_000, retries: { sleep: () => Promise.resolve() } },
         ...more,
@@ -110,8 +115,14 @@ export class Stage {
   }
 
   /** A real client on the way that the stage's routes say. */
-  clientFor(access: AwsKeyAccess): RoutedProvider {
+  clientFor({ settings, credentials }: KeyReference): RoutedProvider {
     const { metrics } = this;
+    const access = {
+      keyId: String(settings['customerMasterKeyID']),
+      region: settings['region'] as AtlasAwsRegion,
+      accessKeyId: String(settings['accessKeyID']),
+      secretAccessKey: credentials.kind === 'secret' ? credentials.secret : '',
+    };
     const limiters = new CallLimiters({ clock: this.clock, sleep: () => Promise.resolve(), quotaOf: awsRequestQuotaOf });
     return new RoutedProvider(
       () => JSON.stringify(this.routes.get(access.accessKeyId) ?? { endpoint: this.kms.url, requestTimeoutMs: 5_000 }),
@@ -174,16 +185,26 @@ export class Stage {
 
   /** Moves the clock to the next due time and checks what is due then; answers how many checks that were. */
   async tick(service: KmsValidationService): Promise<number> {
-    const due = await new KeyConfigurationRepository(this.database).nextDueAt();
+    const due = await new CheckedKeyRepository(this.database).nextDueAt();
     if (due && due > this.clock.now()) this.clock.set(due);
     return service.monitor.runDue();
   }
 
-  /** Checks done, as the history has them, oldest first. */
+  /** The history's entries, oldest first. */
   history(): Promise<
-    { configuration_id: string; verdict: string; reason: string | null; observer: string; checked_at: Date; state_after: string }[]
+    { checked_key_id: string; verdict: string; reason: string | null; observer: string; checked_at: Date; checks: number }[]
   > {
     return this.database.query('SELECT * FROM validity_check ORDER BY id');
+  }
+
+  /** The entries that a configuration's key has in the history, and how many checks there were in all. */
+  async checksOf(projectId: string): Promise<{ samples: Awaited<ReturnType<Stage['history']>>; checks: number }> {
+    const [key] = await this.database.query<{ id: string; since: number }>(
+      'SELECT k.id, k.checks_since_sample AS since FROM checked_key k JOIN key_configuration c ON c.checked_key_id = k.id WHERE c.project_id = $1',
+      [projectId],
+    );
+    const samples = (await this.history()).filter((sample) => sample.checked_key_id === key?.id);
+    return { samples, checks: samples.reduce((sum, { checks }) => sum + checks, key?.since ?? 0) };
   }
 
   /** Everything the database holds of configurations, as text: to look for what must not be there. */
@@ -278,7 +299,7 @@ export async function newConfiguredProject(
 }
 
 export const statusOf = async (service: KmsValidationService, projectId: string): Promise<KeyValidityStatus> =>
-  valueOf(await service.useCases.status(projectId));
+  valueOf(await service.useCases.status(projectId, 'AWS'));
 
 export const awsOf = async (service: KmsValidationService, projectId: string): Promise<EncryptionAtRest['awsKms']> =>
   valueOf(await service.useCases.read(projectId)).awsKms;

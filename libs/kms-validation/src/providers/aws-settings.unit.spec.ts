@@ -2,12 +2,15 @@ import { AWS_KMS_REGIONS, AwsKmsChangeSchema, type AwsKmsChange } from '@atrest/
 import { awsPartitionOf, awsRegionOf } from '@atrest/kms';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { planAwsKmsChange, refuseSettings, type AwsKmsSettings } from './aws-kms-settings.js';
+import { awsBinding } from './aws-settings.js';
+import { planChange } from './plan-change.js';
 
 const KEY = '1234abcd-12ab-34cd-56ef-1234567890ab';
-const current: AwsKmsSettings = { region: 'EU_WEST_1', customerMasterKeyID: KEY, accessKeyID: 'AKIAIOSFODNN7EXAMPLE' };
+const planAwsKmsChange = (stored: typeof current | null, change: AwsKmsChange | null) => planChange(awsBinding, stored, change);
+const { refuseSettings } = awsBinding;
+const current = { region: 'EU_WEST_1', customerMasterKeyID: KEY, accessKeyID: 'AKIAIOSFODNN7EXAMPLE' } as const;
 const first: AwsKmsChange = { enabled: true, ...current, secretAccessKey: 'not-a-real-secret' };
-const keyed = (customerMasterKeyID: string, region: AwsKmsSettings['region'] = 'EU_WEST_1'): AwsKmsSettings => ({
+const keyed = (customerMasterKeyID: string, region: string = 'EU_WEST_1') => ({
   ...current,
   customerMasterKeyID,
   region,
@@ -29,7 +32,7 @@ describe('what a PATCH of awsKms asks for', () => {
   });
 
   it('the first enabling needs every field', () => {
-    expect(planAwsKmsChange(null, first)).toEqual({ kind: 'create', settings: current, secretAccessKey: 'not-a-real-secret' });
+    expect(planAwsKmsChange(null, first)).toEqual({ kind: 'create', settings: current, secret: 'not-a-real-secret' });
     for (const field of ['enabled', 'customerMasterKeyID', 'region', 'accessKeyID', 'secretAccessKey'] as const) {
       for (const absent of [null, undefined]) {
         expect(planAwsKmsChange(null, { ...first, [field]: absent })).toMatchObject({
@@ -52,13 +55,13 @@ describe('what a PATCH of awsKms asks for', () => {
     expect(planAwsKmsChange(current, { secretAccessKey: 'other' })).toEqual({
       kind: 'replace-credentials',
       settings: current,
-      secretAccessKey: 'other',
+      credentials: { kind: 'new', secret: 'other' },
     });
     const other = { accessKeyID: 'AKIAI44QH8DHBEXAMPLE', secretAccessKey: 'other' };
     expect(planAwsKmsChange(current, other)).toMatchObject({ kind: 'replace-credentials', settings: { accessKeyID: other.accessKeyID } });
     expect(planAwsKmsChange(current, { customerMasterKeyID: 'alias/orders' })).toMatchObject({
       kind: 'replace-key',
-      secretAccessKey: null,
+      credentials: { kind: 'keep' },
     });
     expect(planAwsKmsChange(current, { region: 'US_EAST_1' })).toMatchObject({ kind: 'replace-key', settings: { region: 'US_EAST_1' } });
     expect(planAwsKmsChange(current, { accessKeyID: other.accessKeyID })).toMatchObject({
@@ -67,12 +70,33 @@ describe('what a PATCH of awsKms asks for', () => {
   });
 
   it('refuses what this release cannot do, and disables even when such fields come along', () => {
-    const roleId = 'a'.repeat(24);
-    expect(planAwsKmsChange(null, { ...first, roleId })).toMatchObject({ refusal: { code: 'INVALID_ATTRIBUTE', parameters: ['roleId'] } });
     expect(planAwsKmsChange(current, { requirePrivateNetworking: true })).toMatchObject({
       refusal: { parameters: ['requirePrivateNetworking'] },
     });
-    expect(planAwsKmsChange(current, { enabled: false, roleId })).toEqual({ kind: 'remove' });
+    expect(planAwsKmsChange(current, { enabled: false, requirePrivateNetworking: true })).toEqual({ kind: 'remove' });
+  });
+
+  it('a role takes the place of static credentials, and a new secret that of a role', () => {
+    const roleId = 'a'.repeat(24);
+    const { customerMasterKeyID, region } = current;
+    const withRole = { customerMasterKeyID, region, roleId };
+    const asked = { enabled: true, ...withRole } as AwsKmsChange;
+    expect(planAwsKmsChange(null, asked)).toEqual({ kind: 'create', settings: withRole, secret: null });
+    expect(planAwsKmsChange(null, { ...first, roleId })).toEqual({ kind: 'create', settings: withRole, secret: null });
+    expect(planAwsKmsChange(current, { roleId })).toEqual({
+      kind: 'replace-credentials',
+      settings: withRole,
+      credentials: { kind: 'new', secret: null },
+    });
+    expect(planChange(awsBinding, withRole, { ...asked, accessKeyID: null, valid: true })).toEqual({ kind: 'nothing' });
+    expect(planChange(awsBinding, withRole, { accessKeyID: current.accessKeyID, secretAccessKey: 'other' })).toEqual({
+      kind: 'replace-credentials',
+      settings: current,
+      credentials: { kind: 'new', secret: 'other' },
+    });
+    expect(planChange(awsBinding, withRole, { secretAccessKey: 'other' })).toMatchObject({
+      refusal: { code: 'MISSING_ATTRIBUTE', parameters: ['accessKeyID'] },
+    });
   });
 
   it('never repeats a secret in a refusal', () => {

@@ -1,0 +1,126 @@
+import type { EventPublisher } from '@atrest/platform-messaging';
+import type { ServiceDatabase, Transaction } from '@atrest/platform-persistence';
+import type { Clock } from '@atrest/platform-time';
+import type { CheckHistory } from './check-history.js';
+import { aloneId, decideMember, sampleDue, type CheckedKey, type Member, type MemberDecision } from './checked-key.js';
+import type { CheckedKeyRepository, Lease } from './checked-key.repository.js';
+import type { KeyObservation } from './key-check.js';
+import type { KeyConfiguration } from './key-configuration.js';
+import type { ApplyOutcome, KeyConfigurationRepository } from './key-configuration.repository.js';
+
+/** What one check of a key gave, and for whom. */
+export interface FinishedObservation {
+  readonly key: CheckedKey;
+  readonly lease: Lease;
+  readonly members: readonly Member[];
+  /** Whose canary was unwrapped. */
+  readonly memberId: string;
+  readonly observation: KeyObservation;
+  /** A member whose canary gave a verdict that another member's did not confirm: it goes on alone, with that verdict. */
+  readonly separated: { readonly memberId: string; readonly observation: KeyObservation } | null;
+  readonly durationMs: number;
+}
+
+/** What became of one member. */
+export interface MemberResult {
+  readonly outcome: ApplyOutcome;
+  readonly before: KeyConfiguration;
+  readonly after: KeyConfiguration;
+}
+
+export type WrittenCheck =
+  { readonly kind: 'applied'; readonly members: readonly MemberResult[] } | { readonly kind: 'lease-lost'; readonly members: readonly [] };
+
+export interface CheckWriterOptions {
+  readonly database: ServiceDatabase;
+  readonly keys: CheckedKeyRepository;
+  readonly repository: KeyConfigurationRepository;
+  readonly history: CheckHistory;
+  readonly publisher: EventPublisher;
+  readonly clock: Clock;
+  /** In [0, 1); spreads due times. */
+  readonly random: () => number;
+}
+
+/** So many configurations change in one transaction. A key that thousands of projects use must not make it minutes long. */
+const BATCH = 200;
+
+/** Writes what a check led to: state and event of each configuration in one transaction, and only while the lease holds. */
+export class CheckWriter {
+  constructor(private readonly options: CheckWriterOptions) {}
+
+  async write(finished: FinishedObservation): Promise<WrittenCheck> {
+    const { clock, random, database, keys } = this.options;
+    const moment = { now: clock.now(), random: random() };
+    const { separated, observation } = finished;
+    const decisions = finished.members.map((member) => {
+      const alone = member.configuration.id === separated?.memberId;
+      const decision = decideMember(member, alone ? separated.observation : observation, moment);
+      return alone ? onItsOwn(decision) : decision;
+    });
+    const results: MemberResult[] = decisions.filter(({ worthStoring }) => !worthStoring).map(unchanged);
+    const changed = decisions.filter(({ worthStoring }) => worthStoring);
+    for (;;) {
+      const batch = changed.splice(0, BATCH);
+      const last = changed.length === 0;
+      const written = await database.transaction(async (tx) => {
+        if (!(await keys.holds(tx, finished.key.id, finished.lease))) return null;
+        const applied: MemberResult[] = [];
+        for (const decision of batch) applied.push(await this.applyTo(tx, decision, moment.now));
+        if (last) await this.finish(tx, finished, decisions, moment.now);
+        return applied;
+      });
+      if (written === null) return { kind: 'lease-lost', members: [] };
+      results.push(...written);
+      if (last) return { kind: 'applied', members: results };
+    }
+  }
+
+  private async applyTo(tx: Transaction, decision: MemberDecision, now: Date): Promise<MemberResult> {
+    const { keys, repository, history, publisher } = this.options;
+    const { before, configuration: after, publications } = decision;
+    if (after.checkedKeyId !== before.checkedKeyId) {
+      await keys.join(tx, { id: after.checkedKeyId, provider: after.provider, nextCheckAt: after.nextCheckAt }, now);
+    }
+    const outcome = await repository.applyCheck(tx, before, after);
+    if (outcome !== 'applied') return { outcome, before, after: before };
+    if (before.validity.state !== after.validity.state) await history.change(tx, before, after, now);
+    for (const { definition, data } of publications) await publisher.publish(tx, definition, data);
+    return { outcome, before, after };
+  }
+
+  private async finish(tx: Transaction, finished: FinishedObservation, decisions: readonly MemberDecision[], now: Date): Promise<void> {
+    const { key, lease, observation, memberId, durationMs, separated } = finished;
+    const { evidence, wrapProvenAt } = observation;
+    if (separated !== null)
+      await this.options.history.sample(tx, aloneId(separated.memberId), separated.observation.evidence, durationMs, 1);
+    const due = sampleDue(key, evidence);
+    const checks = key.checksSinceSample + 1;
+    if (due) await this.options.history.sample(tx, key.id, evidence, durationMs, checks);
+    const staying = decisions.filter(({ configuration }) => configuration.checkedKeyId === key.id);
+    const plans = (staying.length > 0 ? staying : decisions).map(({ configuration }) => configuration.nextCheckAt.getTime());
+    await this.options.keys.finish(
+      tx,
+      key.id,
+      lease,
+      {
+        nextCheckAt: new Date(Math.min(...plans)),
+        lastEvidence: evidence,
+        lastProvenAt: evidence.verdict === 'usable' ? new Date(evidence.at) : key.lastProvenAt,
+        lastWrapProofAt: wrapProvenAt ?? key.lastWrapProofAt,
+        lastMemberId: memberId,
+        sampledAt: due ? now : key.sampledAt,
+        checksSinceSample: due ? 0 : checks,
+      },
+      now,
+    );
+  }
+}
+
+const unchanged = ({ before, configuration }: MemberDecision): MemberResult => ({ outcome: 'applied', before, after: configuration });
+
+/** The configuration leaves its key; the verdict that the others do not share goes with it. */
+function onItsOwn(decision: MemberDecision): MemberDecision {
+  const configuration = { ...decision.configuration, checkedKeyId: aloneId(decision.before.id) };
+  return { ...decision, configuration, worthStoring: true };
+}
