@@ -2,6 +2,8 @@
 // apps → contexts → (kms, kmip, snapshot-store, mongod) → platform → contracts.
 const CONTEXTS = 'fleet|kms-validation|snapshot-catalog|restore-execution|notification|agent';
 const PROVIDERS = 'kms|kmip|snapshot-store|mongod';
+/** From the bytes up. */
+const KMIP_LAYERS = ['ttlv', 'vocabulary', 'messages', 'client'];
 const TESTS = String.raw`\.(spec|contract)\.ts$`;
 
 export default {
@@ -32,11 +34,25 @@ export default {
     {
       name: 'providers-know-no-context',
       comment:
-        'kms, kmip, snapshot-store and mongod are used by contexts, not the other way round, and not by each other: import only platform and contracts.',
+        'kms, snapshot-store and mongod are used by contexts, not the other way round, and not by each other: import only kmip, platform and contracts.',
       severity: 'error',
       from: { path: `^libs/(${PROVIDERS})/`, pathNot: TESTS },
-      to: { path: '^(libs|apps)/', pathNot: ['^libs/(contracts|platform)/', '^libs/$1/'] },
+      to: { path: '^(libs|apps)/', pathNot: ['^libs/(contracts|platform|kmip)/', '^libs/$1/'] },
     },
+    {
+      name: 'kmip-is-a-protocol',
+      comment: 'libs/kmip is a protocol: it knows neither a KMS nor mongod, and imports none of our libraries but libs/platform.',
+      severity: 'error',
+      from: { path: '^libs/kmip/', pathNot: TESTS },
+      to: { path: '^(libs|apps)/', pathNot: '^libs/(platform|kmip)/' },
+    },
+    ...KMIP_LAYERS.slice(0, -1).map((layer, index) => ({
+      name: `kmip-layers-${layer}`,
+      comment: `In libs/kmip, imports go one way: ${[...KMIP_LAYERS].reverse().join(' → ')}.`,
+      severity: 'error',
+      from: { path: `^libs/kmip/src/${layer}/` },
+      to: { path: `^libs/kmip/src/(${KMIP_LAYERS.slice(index + 1).join('|')})/` },
+    })),
     {
       name: 'contexts-are-strangers',
       comment: 'A context may not import another context. Publish an event in libs/contracts and keep a projection of it.',

@@ -50,7 +50,7 @@ export const damage: fc.Arbitrary<(bytes: Buffer) => Buffer> = fc
         // The four bytes of some length, or of whatever stands there.
         if (where + 4 <= copy.length) copy.writeUInt32BE((0xffff_ffff >>> (byte % 32)) >>> 0, where);
         return copy;
-      default:
+      case 'replace':
         copy[where] = byte;
         return copy;
     }
