@@ -11,7 +11,7 @@ import type { RetryOptions } from './messaging-options.js';
 
 /** How an attempt ended for its lane: it goes on, or waits (for that long, when known). */
 export type AttemptResult =
-  | { readonly kind: 'over'; readonly next: readonly ClaimedEvent[] }
+  | { readonly kind: 'over' }
   | { readonly kind: 'elsewhere' }
   | { readonly kind: 'waits'; readonly waitMs: number };
 
@@ -34,13 +34,20 @@ export interface AttemptRunnerOptions {
 }
 
 /**
- * Handlers whose transactions take longer together than this are not put together: their locks would be held too long. Milliseconds. Enough
- * for fast handlers on a machine that is short of processors, where sharing transactions is what keeps it going.
+ * Handlers that take longer together than this do not share a transaction: their locks would be held too long, and those of another
+ * replica's events with them. Milliseconds.
  */
-const TOGETHER_MS = 200;
+const TOGETHER_MS = 100;
 
 /** More would save little: the round trips of a transaction are then a small part of it already. */
-const TOGETHER_MAX = 32;
+const TOGETHER_MAX = 128;
+
+/** Work claimed ahead, in milliseconds: far below the length of a claim, and enough for there always to be some while the next is stored. */
+const AHEAD_MS = 250;
+const AHEAD_MAX = 1_000;
+
+/** Handlers faster than this cost less than the transaction around them. Milliseconds. */
+const FAST_MS = 5;
 
 /** Attempts at claimed events: judged, handled in a transaction with their mark, and what follows from a failure. */
 export class AttemptRunner {
@@ -57,48 +64,46 @@ export class AttemptRunner {
     return Math.max(1, Math.min(TOGETHER_MAX, Math.floor(TOGETHER_MS / Math.max(this.#averageMs, 0.1))));
   }
 
-  /**
-   * How many events to claim for each run at a time: what it handles within a second, well before the claims run out, and at least enough to spare
-   * most attempts a claim of their own.
-   */
-  get claimsPerRun(): number {
-    return Math.max(1, Math.min(Math.max(4, this.together), Math.floor(1_000 / Math.max(this.#averageMs, 1))));
+  /** How many events of one lane to claim ahead. */
+  get ahead(): number {
+    return Math.max(1, Math.min(AHEAD_MAX, Math.floor(AHEAD_MS / Math.max(this.#averageMs, 0.1))));
+  }
+
+  /** Whether it pays to wait a moment for more events that could share a transaction. */
+  get areFast(): boolean {
+    return this.#averageMs < FAST_MS;
   }
 
   /**
-   * Handles events in one transaction, in order. Undefined when that cannot be: one of them is not simply to be handled, is another
-   * replica's, or its handler threw. Then nothing has happened, and each must be attempted by itself.
+   * Handles events in one transaction, in order. False when that cannot be: one of them is not simply to be handled, is another replica's,
+   * or its handler threw. Then nothing has happened, and each must be attempted by itself.
    */
-  async attemptTogether(claimed: readonly ClaimedEvent[], following: number): Promise<readonly ClaimedEvent[] | undefined> {
+  async attemptTogether(claimed: readonly ClaimedEvent[]): Promise<boolean> {
     const { database, inbox, routes, logger } = this.#o;
     const handlings: Handling[] = [];
     for (const event of claimed) {
       const verdict = judge(event.envelope, event.topic, routes);
-      if (verdict.kind !== 'handle') return undefined;
+      if (verdict.kind !== 'handle') return false;
       handlings.push({ ...verdict, claimed: event });
     }
     try {
-      const { next, handled } = await database.transaction(async (tx) => {
-        const begun = await inbox.begin(
-          tx,
-          claimed.map((event) => event.position),
-          following,
-        );
-        if (begun.outcome === 'elsewhere') throw new ElsewhereError();
+      const handled = await database.transaction(async (tx) => {
+        const positions = claimed.map((event) => event.position);
+        if ((await inbox.finish(tx, positions)) === 'elsewhere') throw new ElsewhereError();
         const ran: Handled[] = [];
         for (const handling of handlings) ran.push(await this.#run(handling, tx));
-        return { next: begun.next, handled: ran };
+        return ran;
       });
       for (const each of handled) this.#count(each);
-      return next;
+      return true;
     } catch (error) {
       logger.debug({ err: error, events: claimed.length }, 'events could not be handled together; handling each by itself');
-      return undefined;
+      return false;
     }
   }
 
   /** One event. Rejects only when the outcome could not be recorded. */
-  async attempt(claimed: ClaimedEvent, following: number): Promise<AttemptResult> {
+  async attempt(claimed: ClaimedEvent): Promise<AttemptResult> {
     const { inbox, routes, retry } = this.#o;
     let { started } = claimed;
     if (claimed.suspect) {
@@ -109,28 +114,27 @@ export class AttemptRunner {
     const verdict = judge(claimed.envelope, claimed.topic, routes);
     if (verdict.kind === 'ignore') {
       await inbox.ignore(claimed.position);
-      return { kind: 'over', next: [] };
+      return { kind: 'over' };
     }
     if (verdict.kind === 'park') return this.#park(claimed, { ...verdict, handler: null, attempts: started });
     const step = beforeAttempt({ started, failed: claimed.failed }, retry);
     if (step.kind === 'park') return this.#park(claimed, { ...step, handler: verdict.handler.name, attempts: started - 1 });
-    return this.#attemptHandling({ ...verdict, claimed: { ...claimed, started } }, following);
+    return this.#attemptHandling({ ...verdict, claimed: { ...claimed, started } });
   }
 
-  async #attemptHandling(handling: Handling, following: number): Promise<AttemptResult> {
+  async #attemptHandling(handling: Handling): Promise<AttemptResult> {
     const { database, inbox, logger } = this.#o;
     const { claimed } = handling;
     try {
-      const { handled, next } = await database.transaction(async (tx) => {
-        const begun = await inbox.begin(tx, [claimed.position], following);
-        return { handled: begun.outcome === 'done' ? await this.#run(handling, tx) : undefined, next: begun.next };
-      });
+      const handled = await database.transaction(async (tx) =>
+        (await inbox.finish(tx, [claimed.position])) === 'done' ? this.#run(handling, tx) : undefined,
+      );
       if (handled === undefined) {
         logger.debug({ eventId: claimed.eventId }, 'another replica handles this event');
         return { kind: 'elsewhere' };
       }
       this.#count(handled);
-      return { kind: 'over', next };
+      return { kind: 'over' };
     } catch (error) {
       return this.#failed(handling, error);
     }
@@ -177,7 +181,7 @@ export class AttemptRunner {
   async #park(claimed: ClaimedEvent, why: Parking, error?: unknown): Promise<AttemptResult> {
     if ((await this.#o.inbox.park(claimed.position, why)) === 'elsewhere') return { kind: 'elsewhere' };
     this.#reportParked(claimed, why, error);
-    return { kind: 'over', next: [] };
+    return { kind: 'over' };
   }
 
   #reportParked(claimed: ClaimedEvent, why: Parking, error?: unknown): void {

@@ -61,7 +61,7 @@ export class DeadLetters {
     const outcome = await this.#database.query<{ outcome: ReplayOutcome }>(
       `WITH letter AS (SELECT id, event_id, topic, reason, replayed_at FROM dead_letter WHERE id = $1 FOR UPDATE),
         back AS (
-          UPDATE inbox SET status = 'pending', started = 0, failed = 0, due_at = now(), ended_at = NULL
+          UPDATE inbox SET status = 'pending', started = 0, failed = 0, holder = NULL, due_at = now(), ended_at = NULL
           FROM letter WHERE inbox.event_id::text = letter.event_id AND inbox.topic = letter.topic AND letter.replayed_at IS NULL AND inbox.status = 'parked'
           RETURNING letter.id),
         marked AS (UPDATE dead_letter SET replayed_at = now() FROM back WHERE dead_letter.id = back.id RETURNING dead_letter.id)

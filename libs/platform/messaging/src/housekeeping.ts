@@ -9,8 +9,20 @@ const MEASURE_INTERVAL_MS = 5_000;
 /** Rows are kept for days; a few minutes more do not matter. */
 const PRUNE_INTERVAL_MS = 600_000;
 
-/** Rows deleted by one statement: a second of work at most. */
+/** Rows looked at by one statement: a second of work at most. */
 const PRUNE_BATCH = 5_000;
+
+/**
+ * Deletes what is over among the oldest rows. $1 after which position, $2 over before when, $3 how many rows to look at. Tells from where to go
+ * on, as long as rows are old enough to hold something: rows are as old as their position says.
+ */
+const prune = (table: string, recordedAt: string, over: string): string => `WITH page AS (
+    SELECT position, ${recordedAt} AS recorded_at, ${over} AS done FROM ${table} WHERE position > $1 ORDER BY position LIMIT $3),
+  gone AS (DELETE FROM ${table} USING page WHERE ${table}.position = page.position AND page.done)
+  SELECT CASE WHEN count(*) = $3 AND bool_and(recorded_at < $2) THEN max(position) END AS next FROM page`;
+
+const PRUNE_INBOX = prune('inbox', 'received_at', `status IN ('finished', 'ignored') AND ended_at < $2`);
+const PRUNE_OUTBOX = prune('outbox', 'recorded_at', 'coalesce(published_at < $2, false)');
 
 /** Measures what waits and deletes what is too old. Any number of replicas may do so. */
 export class Housekeeping {
@@ -58,8 +70,8 @@ export class Housekeeping {
     await this.#measure();
     if (performance.now() < this.#nextPrune) return;
     const now = this.#clock.now().getTime();
-    await this.#prune(signal, `inbox WHERE status IN ('finished', 'ignored') AND ended_at < $1`, new Date(now - this.#keepFinishedMs));
-    await this.#prune(signal, 'outbox WHERE published_at < $1', new Date(now - this.#keepPublishedMs));
+    await this.#prune(signal, PRUNE_INBOX, new Date(now - this.#keepFinishedMs));
+    await this.#prune(signal, PRUNE_OUTBOX, new Date(now - this.#keepPublishedMs));
     this.#nextPrune = performance.now() + PRUNE_INTERVAL_MS;
   }
 
@@ -78,15 +90,10 @@ export class Housekeeping {
     this.#metrics.deadLetters.set(labels, row.letters);
   }
 
-  async #prune(signal: AbortSignal, from: string, before: Date): Promise<void> {
-    for (;;) {
-      if (signal.aborted) return;
-      const [table] = from.split(' ');
-      const deleted = await this.#database.query(
-        `DELETE FROM ${table} WHERE position IN (SELECT position FROM ${from} LIMIT ${PRUNE_BATCH}) RETURNING 1`,
-        [before],
-      );
-      if (deleted.length < PRUNE_BATCH) return;
+  async #prune(signal: AbortSignal, sql: string, before: Date): Promise<void> {
+    for (let after: number | undefined = 0; after !== undefined && !signal.aborted;) {
+      const [page]: { next: number | null }[] = await this.#database.query(sql, [after, before, PRUNE_BATCH]);
+      after = page?.next ?? undefined;
     }
   }
 }

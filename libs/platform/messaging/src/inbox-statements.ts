@@ -4,30 +4,36 @@ import type { Statement } from '@atrest/platform-persistence';
 const CLAIMED = `i.position, i.event_id AS "eventId", i.topic, i.lane, i.subject, i.envelope, i.started, i.failed`;
 
 /**
- * $1 ids, $2 topics, $3 types, $4 subjects, $5 origins, $6 envelopes (null: to be ignored), $7 how many may be claimed, $8 seconds of the
- * claim. In this order, so that positions keep the order in which events arrived. What is known already is left alone. The first event of a
- * lane in which nothing waits is claimed at once, its attempt counted: that spares it the way through {@link CLAIM}.
+ * $1 ids, $2 topics, $3 types, $4 subjects, $5 origins, $6 envelopes (null: to be ignored), $7 which may be claimed, $8 by whom, $9 seconds
+ * of the claim. In this order, so that positions keep the order in which events arrived. What is known already is left alone. A claim
+ * counts the attempt, and comes about unless something waits in the lane that is not the same holder's.
+ *
+ * `ORDER BY lane, position` where one lane is read: PostgreSQL then takes the index of what waits, however little it knows of the table.
  */
 export const STORE: Statement = {
   name: 'inbox-store',
-  text: `INSERT INTO inbox (event_id, topic, type, subject, origin, envelope, status, ended_at, started, due_at)
+  text: `WITH arrived AS MATERIALIZED (
+      SELECT *, topic || '/' || subject COLLATE "C" AS lane
+      FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::json[], $7::boolean[])
+        WITH ORDINALITY AS event (id, topic, type, subject, origin, envelope, claim, number)),
+    blocked AS MATERIALIZED (
+      SELECT lanes.lane FROM (SELECT DISTINCT lane FROM arrived WHERE claim) AS lanes, LATERAL (
+        SELECT FROM inbox WHERE inbox.lane = lanes.lane AND inbox.status = 'pending' AND inbox.holder IS DISTINCT FROM $8::uuid
+        ORDER BY inbox.lane, inbox.position LIMIT 1) AS waiting)
+    INSERT INTO inbox (event_id, topic, type, subject, origin, envelope, status, ended_at, started, holder, due_at)
     SELECT id, topic, type, subject, origin, envelope,
       CASE WHEN envelope IS NULL THEN 'ignored' ELSE 'pending' END, CASE WHEN envelope IS NULL THEN now() END,
-      CASE WHEN claim THEN 1 ELSE 0 END, CASE WHEN claim THEN now() + make_interval(secs => $8) ELSE now() END
-    FROM (
-      SELECT *, first AND count(*) FILTER (WHERE first) OVER (ORDER BY number) <= $7 AS claim FROM (
-        SELECT *, envelope IS NOT NULL AND row_number() OVER (PARTITION BY topic, subject, envelope IS NULL ORDER BY number) = 1
-          AND NOT EXISTS (SELECT 1 FROM inbox WHERE lane = e.topic || '/' || e.subject AND status = 'pending') AS first
-        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::json[])
-          WITH ORDINALITY AS e (id, topic, type, subject, origin, envelope, number)) AS firsts) AS claims
+      CASE WHEN mine THEN 1 ELSE 0 END, CASE WHEN mine THEN $8::uuid END, CASE WHEN mine THEN now() + make_interval(secs => $9) ELSE now() END
+    FROM (SELECT *, claim AND lane NOT IN (SELECT lane FROM blocked) AS mine FROM arrived) AS event
     ORDER BY number
-    ON CONFLICT (event_id, topic) DO NOTHING RETURNING position, event_id AS "eventId", topic, lane, started, status`,
+    ON CONFLICT (event_id, topic) DO NOTHING RETURNING position, event_id AS "eventId", topic, started = 1 AS mine`,
 };
 
 /**
- * $1 after which lane, $2 how many, $3 seconds of the claim. Lanes are visited one by one through the index, so one with a long queue
- * costs as little as one with a short one; only the first event of each counts. FOR UPDATE SKIP LOCKED passes over lanes whose first
- * event is being handled. An attempt is counted here, unless an earlier one took its process with it: that one is counted when it begins.
+ * $1 after which lane, $2 how many lanes, $3 how many events of each, $4 by whom, $5 seconds of the claim. Lanes are visited one by one
+ * through the index, so one with a long queue costs as little as one with a short one, and one whose first event is not due or is being
+ * handled (SKIP LOCKED) is passed over. An attempt is counted here, unless an earlier one took its process with it: that one is counted when
+ * it begins, and nothing is taken beyond it.
  */
 export const CLAIM: Statement = {
   name: 'inbox-claim',
@@ -39,11 +45,18 @@ export const CLAIM: Statement = {
         ORDER BY lane, position LIMIT 1) AS next
     ),
     due AS (SELECT position FROM heads WHERE due_at <= now() LIMIT $2),
-    locked AS (
-      SELECT i.position, i.started > i.failed AS suspect FROM due JOIN inbox i ON i.position = due.position
-      WHERE i.status = 'pending' AND i.due_at <= now() FOR UPDATE OF i SKIP LOCKED)
-  UPDATE inbox i SET started = i.started + CASE WHEN locked.suspect THEN 0 ELSE 1 END, due_at = now() + make_interval(secs => $3)
-  FROM locked WHERE i.position = locked.position RETURNING ${CLAIMED}, locked.suspect`,
+    firsts AS MATERIALIZED (
+      SELECT i.lane, i.position, i.started > i.failed AS suspect FROM due JOIN inbox i ON i.position = due.position
+      WHERE i.status = 'pending' AND i.due_at <= now() FOR UPDATE OF i SKIP LOCKED),
+    followers AS (
+      SELECT checked.position FROM firsts, LATERAL (
+        SELECT waiting.position, bool_and(waiting.started = waiting.failed AND waiting.due_at <= now()) OVER (ORDER BY waiting.position) AS free
+        FROM (SELECT position, started, failed, due_at FROM inbox WHERE lane = firsts.lane AND status = 'pending' AND position > firsts.position
+          ORDER BY lane, position LIMIT $3::int - 1) AS waiting) AS checked
+      WHERE NOT firsts.suspect AND checked.free),
+    claims AS (SELECT position, suspect FROM firsts UNION ALL SELECT position, false FROM followers)
+  UPDATE inbox i SET started = i.started + CASE WHEN claims.suspect THEN 0 ELSE 1 END, holder = $4, due_at = now() + make_interval(secs => $5)
+  FROM claims WHERE i.position = claims.position AND i.status = 'pending' AND i.due_at <= now() RETURNING ${CLAIMED}, claims.suspect`,
 };
 
 /** $1 position, $2 seconds of the claim. */
@@ -53,28 +66,13 @@ export const START_SUSPECT: Statement = {
     WHERE position = $1 AND status = 'pending' RETURNING started`,
 };
 
-/**
- * $1 positions, $2 how many following events per lane to take as well, $3 seconds of the claim. Those that follow are taken up to the
- * first whose earlier attempt took its process with it. One row for each of them, or one without a position; all tell how many of $1 are ours.
- */
-export const BEGIN: Statement = {
-  name: 'inbox-begin',
-  text: `WITH mine AS (
-      UPDATE inbox SET status = 'finished', ended_at = now(), envelope = NULL
-      WHERE position IN (SELECT position FROM inbox WHERE position = ANY($1::bigint[]) AND status = 'pending' FOR UPDATE SKIP LOCKED)
-      RETURNING position, lane),
-    lasts AS (SELECT lane, max(position) AS position FROM mine GROUP BY lane),
-    next AS (
-      SELECT checked.position FROM lasts, LATERAL (
-        SELECT f.position, bool_and(f.started = f.failed) OVER (ORDER BY f.position) AS unsuspected FROM (
-          SELECT position, started, failed FROM inbox
-          WHERE lane = lasts.lane AND status = 'pending' AND position > lasts.position ORDER BY position LIMIT $2) AS f) AS checked
-      WHERE checked.unsuspected),
-    i AS (
-      UPDATE inbox SET started = started + 1, due_at = now() + make_interval(secs => $3)
-      FROM next WHERE inbox.position = next.position AND inbox.status = 'pending'
-      RETURNING inbox.position, event_id, topic, lane, subject, envelope, started, failed)
-  SELECT (SELECT count(*) FROM mine) AS mine, ${CLAIMED}, false AS suspect FROM (SELECT) AS one LEFT JOIN i ON true`,
+/** $1 positions. Tells how many of them were still to be handled, and by nobody else. */
+export const FINISH: Statement = {
+  name: 'inbox-finish',
+  text: `WITH mine AS MATERIALIZED (SELECT position FROM inbox WHERE position = ANY($1::bigint[]) AND status = 'pending' FOR UPDATE SKIP LOCKED),
+    finished AS (
+      UPDATE inbox SET status = 'finished', ended_at = now(), envelope = NULL FROM mine WHERE inbox.position = mine.position RETURNING 1)
+    SELECT count(*) AS count FROM finished`,
 };
 
 /**
@@ -98,7 +96,7 @@ const toDeadLetterTopic = (o: {
 /** $1 position, $2 seconds to wait. */
 export const RETRY_LATER: Statement = {
   name: 'inbox-retry-later',
-  text: `UPDATE inbox SET failed = failed + 1, due_at = now() + make_interval(secs => $2)
+  text: `UPDATE inbox SET failed = failed + 1, holder = NULL, due_at = now() + make_interval(secs => $2)
     WHERE position = $1 AND status = 'pending' RETURNING position`,
 };
 
@@ -115,7 +113,7 @@ export const PARK: Statement = {
     RETURNING id`,
 };
 
-/** $1 position, $2 envelope, $3 reason, $4 detail, $5 handler, $6 attempts, $7 service when dead letters have topics. In the transaction of an attempt, whose BEGIN dropped the envelope. */
+/** $1 position, $2 envelope, $3 reason, $4 detail, $5 handler, $6 attempts, $7 service when dead letters have topics. In the transaction of an attempt, whose FINISH dropped the envelope. */
 export const PARK_REFUSED: Statement = {
   name: 'inbox-park-refused',
   text: `WITH parked AS (UPDATE inbox SET status = 'parked', envelope = $2 WHERE position = $1 AND status = 'finished'
@@ -147,6 +145,6 @@ export const IGNORE: Statement = {
 /** $1 positions, $2 how many attempts were counted for each without having begun. */
 export const RELEASE: Statement = {
   name: 'inbox-release',
-  text: `UPDATE inbox SET started = started - claim.counted, due_at = now()
+  text: `UPDATE inbox SET started = started - claim.counted, holder = NULL, due_at = now()
     FROM unnest($1::bigint[], $2::int[]) AS claim (position, counted) WHERE inbox.position = claim.position AND status = 'pending'`,
 };

@@ -1,13 +1,18 @@
 import type { Logger } from '@atrest/platform-logging';
 import { BackgroundLoop } from '@atrest/platform-time';
 import type { AttemptRunner } from './attempt-runner.js';
-import type { ClaimedEvent, Inbox } from './inbox.js';
-
-/** Events handled in one run before the other lanes get their turn. */
-const RUN_LENGTH = 100;
+import type { Allowance, ClaimedEvent, Inbox, Stored } from './inbox.js';
+import { Lanes } from './lanes.js';
 
 /** So many fast events are not spread over several transactions: that would cost more than it saves. */
-const TOGETHER_MIN = 8;
+const TOGETHER_MIN = 32;
+
+/** While a run of fast events goes on, a second one begins with so many or after so many milliseconds: most likely the first ends before. */
+const WORTH_A_RUN = 16;
+const PATIENCE_MS = 5;
+
+/** How long what arrives waits for those before it to be handled, in milliseconds. Well below any transport's patience. */
+const BACK_PRESSURE_MS = 100;
 
 export interface InboxWorkerOptions {
   readonly service: string;
@@ -19,22 +24,32 @@ export interface InboxWorkerOptions {
   readonly logger: Logger;
 }
 
+interface Claim<T> {
+  readonly result: T;
+  readonly claimed: readonly ClaimedEvent[];
+  /** Lanes of which more waits in the inbox. */
+  readonly more: readonly string[];
+}
+
 /**
  * Decides what is handled when: different lanes (topic and subject) at the same time, in as many runs; the events of one lane one after
- * another. When more waits than there may be runs, a run takes several events and handles them in one transaction. An event whose attempt
- * took the process with it is tried again while nothing else is, so that a crash is blamed on nobody who merely stood by.
+ * another. A run takes what waits, of several lanes, and handles it in one transaction. An event whose attempt took the process with it is
+ * tried again while nothing else is, so that a crash is blamed on nobody who merely stood by.
  */
 export class InboxWorker {
   readonly #o: InboxWorkerOptions;
   readonly #loop: BackgroundLoop;
-  readonly #queue: ClaimedEvent[] = [];
-  /** Positions in the queue or in a run: a claim that ran out while it waited may be claimed twice. */
-  readonly #taken = new Set<number>();
+  readonly #lanes = new Lanes();
   readonly #runs = new Set<Promise<void>>();
-  readonly #busy = new Set<string>();
-  /** Busy lanes that have more, which nobody can take before the run is done with them. */
-  readonly #renewed = new Set<string>();
   readonly #timers = new Set<NodeJS.Timeout>();
+  /** Lanes whose events are being given back. */
+  readonly #releasing = new Set<string>();
+  /** Lanes that were given up while events are being claimed: what is claimed behind them comes too late. */
+  #givenUp = new Set<string>();
+  #claiming: Promise<unknown> = Promise.resolve();
+  #roomWanted: (() => void) | undefined;
+  #waitingSince: number | undefined;
+  #patience: NodeJS.Timeout | undefined;
   #alone = false;
   #moreWaits = false;
   #cursor = '';
@@ -54,148 +69,166 @@ export class InboxWorker {
     this.#loop.start();
   }
 
-  /** These lanes got new events. */
-  wake(lanes: readonly string[]): void {
-    for (const lane of lanes) if (this.#busy.has(lane)) this.#renewed.add(lane);
+  /** Something waits in the inbox. */
+  wake(): void {
     this.#loop.wake();
   }
 
-  /** How many events more may be handed to {@link offer}. */
-  get room(): number {
-    const { concurrency, attempts } = this.#o;
-    return this.#stopping ? 0 : Math.max(0, concurrency * attempts.claimsPerRun - this.#queue.length);
-  }
-
-  /** Takes events that were claimed when they were stored. */
-  async offer(events: readonly ClaimedEvent[]): Promise<void> {
-    if (this.#stopping) return this.#release(events);
-    for (const event of events) this.#taken.add(event.position);
-    this.#queue.push(...events);
-    this.#pump();
-    return undefined;
+  /** Lets events be stored and takes those that were claimed with it. One call at a time. */
+  async take(store: (allowance: Allowance) => Promise<Stored>): Promise<Stored> {
+    await this.#room();
+    return this.#claim(async () => {
+      const { attempts } = this.#o;
+      const events = this.#stopping ? 0 : Math.max(0, this.#capacity - this.#lanes.waiting);
+      const stored = await store({ events, ofLane: (lane) => attempts.ahead - this.#lanes.waitingIn(lane) });
+      return { result: stored, claimed: stored.claimed, more: stored.lanes };
+    });
   }
 
   /** Lets the attempts under way end and gives back what was only claimed. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    await this.#loop.stop();
+    this.#roomWanted?.();
+    clearTimeout(this.#patience);
     for (const timer of this.#timers) clearTimeout(timer);
+    await this.#loop.stop();
+    await this.#claiming;
     await Promise.all(this.#runs);
-    await this.#release(this.#queue.splice(0));
+    await this.#release(this.#lanes.drop());
+  }
+
+  /** Events that wait in this process at most. */
+  get #capacity(): number {
+    return Math.max(this.#o.concurrency, this.#o.attempts.ahead);
+  }
+
+  /** What is claimed and taken by one call comes before what is claimed by the next. */
+  #claim<T>(claim: () => Promise<Claim<T>>): Promise<T> {
+    const claiming = this.#claiming.then(async () => {
+      this.#givenUp = new Set(this.#releasing);
+      const { result, claimed, more } = await claim();
+      const late = claimed.filter((event) => this.#stopping || this.#givenUp.has(event.lane));
+      for (const event of claimed) if (!late.includes(event)) this.#lanes.add(event);
+      for (const lane of more) {
+        if (this.#lanes.moreOf(lane)) continue;
+        this.#moreWaits = true;
+        this.#loop.wake();
+      }
+      await this.#release(late);
+      this.#pump();
+      return result;
+    });
+    this.#claiming = claiming.catch(() => undefined);
+    return claiming;
   }
 
   async #refill(): Promise<void | 'again'> {
-    const { concurrency, inbox, attempts } = this.#o;
-    // A claim costs a round trip, so it is made for many at once: when the queue has run low, not for every run that ends.
-    if (this.#queue.length > concurrency / 2) {
+    const { attempts, concurrency, inbox } = this.#o;
+    // A claim is made for many at once, when the queue has run low, and not for every run that ends.
+    if (this.#stopping || this.#lanes.waiting > this.#capacity / 2) {
       this.#moreWaits = true;
       return undefined;
     }
-    const limit = concurrency * attempts.claimsPerRun;
-    const claimed = await inbox.claim(this.#cursor, limit);
-    const wrapped = claimed.length < limit && this.#cursor !== '';
-    // Lanes take turns: the next claim begins where this one ended.
-    this.#cursor = claimed.length < limit ? '' : claimed.reduce((last, event) => (event.lane > last ? event.lane : last), '');
-    this.#moreWaits = claimed.length === limit;
-    if (this.#stopping) {
-      await this.#release(claimed);
-      return undefined;
-    }
-    for (const event of claimed) {
-      if (this.#taken.has(event.position)) continue;
-      this.#taken.add(event.position);
-      this.#queue.push(event);
-    }
-    this.#pump();
-    return wrapped ? 'again' : undefined;
+    return this.#claim(async () => {
+      const perLane = Math.max(1, Math.min(attempts.ahead, Math.floor(this.#capacity / concurrency)));
+      const limit = Math.ceil(this.#capacity / perLane);
+      const claimed = await inbox.claim(this.#cursor, limit, perLane);
+      const counts = new Map<string, number>();
+      for (const { lane } of claimed) counts.set(lane, (counts.get(lane) ?? 0) + 1);
+      const wrapped = counts.size < limit && this.#cursor !== '';
+      // Lanes take turns: the next claim begins where this one ended.
+      this.#cursor = counts.size < limit ? '' : claimed.reduce((last, event) => (event.lane > last ? event.lane : last), '');
+      this.#moreWaits = counts.size === limit;
+      const more = [...counts].filter(([, count]) => count === perLane).map(([lane]) => lane);
+      return { result: wrapped ? ('again' as const) : undefined, claimed, more };
+    });
   }
 
   #pump(): void {
+    clearTimeout(this.#patience);
     while (!this.#stopping && !this.#alone && this.#runs.size < this.#o.concurrency) {
       const batch = this.#takeBatch();
       const [first] = batch;
       if (first === undefined) break;
       this.#alone = first.suspect;
-      const lanes = batch.map((event) => event.lane);
-      for (const lane of lanes) this.#busy.add(lane);
       const run: Promise<void> = this.#runThrough(batch).finally(() => {
         this.#runs.delete(run);
         if (first.suspect) this.#alone = false;
-        let renewed = false;
-        for (const lane of lanes) {
-          this.#busy.delete(lane);
-          if (this.#renewed.delete(lane)) renewed = true;
-        }
-        if (renewed) this.#loop.wake();
+        // After what was no first attempt, and where a claim did not reach far enough, more waits in the inbox only.
+        if (this.#lanes.done(batch) || !batch.every(isFresh)) this.#loop.wake();
         this.#pump();
       });
       this.#runs.add(run);
     }
-    if (this.#moreWaits && this.#queue.length <= this.#o.concurrency / 2) this.#loop.wake();
+    if (this.#lanes.waiting > this.#capacity / 2) return;
+    this.#roomWanted?.();
+    if (this.#moreWaits) this.#loop.wake();
   }
 
   #takeBatch(): ClaimedEvent[] {
-    const [first] = this.#queue;
-    if (first === undefined || (first.suspect && this.#runs.size > 0)) return [];
-    const share = Math.ceil(this.#queue.length / (this.#o.concurrency - this.#runs.size));
-    const size = isFresh(first) ? Math.min(this.#o.attempts.together, Math.max(share, TOGETHER_MIN)) : 1;
-    let count = 1;
-    while (count < size && isFresh(this.#queue[count])) count += 1;
-    return this.#queue.splice(0, count);
-  }
-
-  /** Handles these events and those of their lanes that follow. Never rejects. */
-  async #runThrough(first: readonly ClaimedEvent[]): Promise<void> {
-    let batch = first;
-    for (let handled = 0; batch.length > 0; handled += batch.length) {
-      for (const event of batch) this.#taken.add(event.position);
-      const current = batch;
-      try {
-        if (this.#stopping) {
-          await this.#release(current);
-          return;
-        }
-        const last = handled + current.length >= RUN_LENGTH || current[0]?.suspect === true;
-        if (last) for (const event of current) this.#renewed.add(event.lane);
-        batch = await this.#handle(current, last);
-      } catch (error) {
-        // The database is away. The claims run out and the events are taken up again, by whoever is there.
-        this.#o.logger.warn({ err: error, events: current.length }, 'attempts could not be recorded');
-        return;
-      } finally {
-        for (const event of current) this.#taken.delete(event.position);
+    const { attempts, concurrency } = this.#o;
+    const { next } = this.#lanes;
+    if (next === undefined || (next.suspect && this.#runs.size > 0)) return [];
+    if (!isFresh(next)) return this.#lanes.take(1, () => true);
+    const share = Math.ceil(this.#lanes.waiting / (concurrency - this.#runs.size));
+    const size = Math.min(attempts.together, attempts.areFast ? Math.max(share, TOGETHER_MIN) : share);
+    if (this.#runs.size > 0 && attempts.areFast && this.#lanes.count(WORTH_A_RUN, isFresh) < Math.min(WORTH_A_RUN, size)) {
+      this.#waitingSince ??= performance.now();
+      const leftMs = this.#waitingSince + PATIENCE_MS - performance.now();
+      if (leftMs > 0) {
+        this.#patience = setTimeout(() => this.#pump(), Math.ceil(leftMs));
+        return [];
       }
     }
+    this.#waitingSince = undefined;
+    return this.#lanes.take(size, isFresh);
   }
 
-  /** Returns the claimed events that follow. */
-  async #handle(batch: readonly ClaimedEvent[], last: boolean): Promise<readonly ClaimedEvent[]> {
-    const { attempts } = this.#o;
-    const lanes = new Set(batch.map((event) => event.lane)).size;
-    const following = last ? 0 : Math.max(1, Math.floor(attempts.together / lanes));
-    if (batch.length > 1 && batch.every(isFresh)) {
-      const next = await attempts.attemptTogether(batch, following);
-      if (next !== undefined) return next;
+  /** Never rejects. */
+  async #runThrough(batch: readonly ClaimedEvent[]): Promise<void> {
+    try {
+      if (batch.length > 1 && (await this.#o.attempts.attemptTogether(batch))) return;
+      await this.#handleSingly(batch);
+    } catch (error) {
+      // The database is away. The claims run out and the events are taken up again, by whoever is there.
+      this.#o.logger.warn({ err: error, events: batch.length }, 'attempts could not be recorded');
+      this.#o.inbox.renounce();
+      for (const { lane } of batch) await this.#giveUp(lane, []);
     }
-    return this.#handleSingly(batch, batch.length === 1 ? following : 0);
   }
 
-  async #handleSingly(batch: readonly ClaimedEvent[], following: number): Promise<readonly ClaimedEvent[]> {
-    const waiting = new Set<string>();
-    let next: readonly ClaimedEvent[] = [];
+  async #handleSingly(batch: readonly ClaimedEvent[]): Promise<void> {
+    const held = new Map<string, ClaimedEvent[]>();
     for (const event of batch) {
-      if (waiting.has(event.lane) || this.#stopping) {
-        await this.#release([event]);
+      const behind = held.get(event.lane);
+      if (behind !== undefined || this.#stopping) {
+        held.set(event.lane, [...(behind ?? []), event]);
         continue;
       }
-      const result = await this.#o.attempts.attempt(event, following);
-      if (result.kind === 'over') next = result.next;
-      else waiting.add(event.lane);
+      const result = await this.#o.attempts.attempt(event);
+      if (result.kind === 'over') continue;
+      held.set(event.lane, []);
       if (result.kind === 'waits') this.#wakeIn(result.waitMs);
-      // Who was handled without a look at what follows is looked at again.
-      if (next.length === 0) this.#renewed.add(event.lane);
     }
-    return next;
+    for (const [lane, events] of held) await this.#giveUp(lane, events);
+  }
+
+  /** The lane must wait: nothing of it is handled here until it is claimed again. */
+  async #giveUp(lane: string, taken: readonly ClaimedEvent[]): Promise<void> {
+    this.#givenUp.add(lane);
+    this.#releasing.add(lane);
+    await this.#release([...taken, ...this.#lanes.drop(lane)]);
+    this.#releasing.delete(lane);
+    this.#loop.wake();
+  }
+
+  async #release(events: readonly ClaimedEvent[]): Promise<void> {
+    try {
+      await this.#o.inbox.release(events);
+    } catch (error) {
+      this.#o.inbox.renounce();
+      this.#o.logger.debug({ err: error }, 'claims could not be given back; they run out');
+    }
   }
 
   #wakeIn(waitMs: number): void {
@@ -206,16 +239,19 @@ export class InboxWorker {
     this.#timers.add(timer);
   }
 
-  async #release(events: readonly ClaimedEvent[]): Promise<void> {
-    for (const event of events) this.#taken.delete(event.position);
-    try {
-      await this.#o.inbox.release(events);
-    } catch (error) {
-      this.#o.logger.debug({ err: error }, 'claims could not be given back; they run out');
-    }
+  /** Resolves when half of the queue is free, or soon after. Who handles slowly must not keep others from being stored. */
+  async #room(): Promise<void> {
+    if (this.#stopping || !this.#o.attempts.areFast || this.#lanes.waiting <= this.#capacity / 2) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, BACK_PRESSURE_MS);
+      this.#roomWanted = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#roomWanted = undefined;
   }
 }
 
 /** Never attempted before, so nothing speaks against handling it together with others. */
-const isFresh = (event: ClaimedEvent | undefined): boolean =>
-  event !== undefined && !event.suspect && event.started === 1 && event.failed === 0;
+const isFresh = (event: ClaimedEvent): boolean => !event.suspect && event.started === 1 && event.failed === 0;

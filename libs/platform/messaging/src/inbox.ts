@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import type { EventEnvelope } from '@atrest/contracts';
 import { rows, type ServiceDatabase, type Statement, type Transaction } from '@atrest/platform-persistence';
 import type { ReceivedEvent } from './event-transport.js';
 import {
-  BEGIN,
   CLAIM,
+  FINISH,
   IGNORE,
   PARK,
   PARK_REFUSED,
@@ -43,9 +43,17 @@ export interface Parking {
 /** What is stored is a fact only if the row says so: `elsewhere` means that another replica was faster. */
 export type Outcome = 'done' | 'elsewhere';
 
+/** How many events may be claimed. */
+export interface Allowance {
+  /** In all. */
+  readonly events: number;
+  /** Of this lane. */
+  ofLane(lane: string): number;
+}
+
 /** What became of a batch that arrived. */
 export interface Stored {
-  /** New events that this replica may handle at once. */
+  /** New events that this replica may handle at once, in their order. */
   readonly claimed: readonly ClaimedEvent[];
   /** Lanes that have something new which nobody claimed yet. */
   readonly lanes: readonly string[];
@@ -53,18 +61,22 @@ export interface Stored {
   readonly parked: number;
 }
 
-interface ReadableEvent {
+interface Arrival {
   readonly event: ReceivedEvent;
   readonly envelope: EventEnvelope;
+  readonly lane: string;
+  readonly ignored: boolean;
+  readonly mayClaim: boolean;
 }
 
-type StoredRow = Pick<ClaimedEvent, 'position' | 'eventId' | 'topic' | 'lane' | 'started'> & { readonly status: string };
+type StoredRow = Pick<ClaimedEvent, 'position' | 'eventId' | 'topic'> & { readonly mine: boolean };
 
 /** The rows of the inbox and what may happen to them. */
 export class Inbox {
   readonly #database: ServiceDatabase;
   readonly #claimSeconds: number;
   readonly #deadLetterService: string | null;
+  #holder = randomUUID();
 
   /** With `deadLetterTopics`, what is parked is also put into the outbox, for the dead-letter topic of where it came from. */
   constructor(database: ServiceDatabase, o: { readonly claimMs: number; readonly deadLetterTopics: boolean }) {
@@ -75,39 +87,43 @@ export class Inbox {
 
   /**
    * Stores what arrived, in its order; what is known already is left alone. Types to ignore are stored as ended, so that only their ids
-   * are kept; what is no envelope goes to the dead letters. Up to `claims` of the new events are claimed for this replica.
+   * are kept; what is no envelope goes to the dead letters. What the allowance admits is claimed for this replica, unless something of
+   * another one, or of nobody, waits before it.
    */
-  async store(batch: readonly ReceivedEvent[], ignores: ReadonlySet<string>, claims: number): Promise<Stored> {
-    const events: ReadableEvent[] = [];
-    const unreadable: { readonly event: ReceivedEvent; readonly problems: readonly string[] }[] = [];
-    for (const event of batch) {
-      const read = readEnvelope(event.envelope);
-      if ('envelope' in read) events.push({ event, envelope: read.envelope });
-      else unreadable.push({ event, problems: read.problems });
-    }
+  async store(batch: readonly ReceivedEvent[], ignores: ReadonlySet<string>, allowance: Allowance): Promise<Stored> {
+    const { arrivals, unreadable } = readAll(batch, ignores, allowance);
     const parameters = [
-      events.map(({ envelope }) => envelope.id),
-      events.map(({ event }) => event.topic),
-      events.map(({ envelope }) => envelope.type),
-      events.map(({ envelope }) => envelope.subject),
-      events.map(({ event }) => event.origin),
-      events.map(({ envelope }) => (ignores.has(envelope.type) ? null : JSON.stringify(envelope))),
-      claims,
+      arrivals.map(({ envelope }) => envelope.id),
+      arrivals.map(({ event }) => event.topic),
+      arrivals.map(({ envelope }) => envelope.type),
+      arrivals.map(({ envelope }) => envelope.subject),
+      arrivals.map(({ event }) => event.origin),
+      arrivals.map(({ envelope, ignored }) => (ignored ? null : JSON.stringify(envelope))),
+      arrivals.map(({ mayClaim }) => mayClaim),
+      this.#holder,
       this.#claimSeconds,
     ];
-    if (unreadable.length === 0) return { ...sortStored(await this.#database.query<StoredRow>(STORE, parameters), events), parked: 0 };
-    return this.#database.transaction(async (tx) => {
-      const stored = events.length === 0 ? [] : await rows<StoredRow>(tx, STORE, parameters);
-      let parked = 0;
-      for (const { event, problems } of unreadable) parked += await parkUnreadable(tx, event, problems, this.#deadLetterService);
-      return { ...sortStored(stored, events), parked };
+    if (unreadable.length === 0) return { ...(await this.#sort(arrivals, await this.#database.query(STORE, parameters))), parked: 0 };
+    const { stored, parked } = await this.#database.transaction(async (tx) => {
+      let count = 0;
+      for (const { event, problems } of unreadable) count += await parkUnreadable(tx, event, problems, this.#deadLetterService);
+      return { stored: arrivals.length === 0 ? [] : await rows<StoredRow>(tx, STORE, parameters), parked: count };
     });
+    return { ...(await this.#sort(arrivals, stored)), parked };
   }
 
-  /** Takes up to `limit` events, each the first of its lane and due, of the lanes after `after`; in the order in which they arrived. */
-  async claim(after: string, limit: number): Promise<ClaimedEvent[]> {
-    const claimed = await this.#database.query<ClaimedEvent>(CLAIM, [after, limit, this.#claimSeconds]);
+  /**
+   * Takes events of up to so many lanes after `after`, each lane from its first one, which must be due, on; in the order in which they
+   * arrived.
+   */
+  async claim(after: string, lanes: number, perLane: number): Promise<ClaimedEvent[]> {
+    const claimed = await this.#database.query<ClaimedEvent>(CLAIM, [after, lanes, perLane, this.#holder, this.#claimSeconds]);
     return claimed.sort(byPosition);
+  }
+
+  /** Claims got lost track of: from now on what is stored behind them is not claimed, until they are over. */
+  renounce(): void {
+    this.#holder = randomUUID();
   }
 
   /** Counts the attempt at a suspect, committed before it begins. Returns the attempts that began. */
@@ -118,14 +134,11 @@ export class Inbox {
 
   /**
    * First statement of a transaction of attempts: takes the rows' locks and marks the events as finished, which becomes true if and only if
-   * the handlers' writes do. `elsewhere` when another replica has one of them: then the transaction must not be committed. Also counts the
-   * attempts at up to `following` next events of each lane, which is thereby committed before they begin and saves them a claim.
+   * the handlers' writes do. `elsewhere` when another replica has one of them: then the transaction must not be committed.
    */
-  async begin(tx: Transaction, positions: readonly number[], following: number): Promise<{ outcome: Outcome; next: ClaimedEvent[] }> {
-    const found = await rows<{ mine: number; position: number | null }>(tx, BEGIN, [positions, following, this.#claimSeconds]);
-    if (found[0]?.mine !== positions.length) return { outcome: 'elsewhere', next: [] };
-    const next = found.filter((row) => row.position !== null) as unknown as ClaimedEvent[];
-    return { outcome: 'done', next: next.sort(byPosition) };
+  async finish(tx: Transaction, positions: readonly number[]): Promise<Outcome> {
+    const [row] = await rows<{ count: number }>(tx, FINISH, [positions]);
+    return row?.count === positions.length ? 'done' : 'elsewhere';
   }
 
   /** The attempt failed; the event, and with it its lane, waits. */
@@ -138,7 +151,7 @@ export class Inbox {
     return this.#change(PARK, [position, why.reason, withoutNull(why.detail), why.handler, why.attempts, this.#deadLetterService]);
   }
 
-  /** Parks an event in the transaction of its attempt, after {@link begin}: the handler's writes stay. */
+  /** Parks an event in the transaction of its attempt, after {@link finish}: the handler's writes stay. */
   async parkRefused(tx: Transaction, event: ClaimedEvent, why: Parking): Promise<void> {
     const envelope = JSON.stringify(event.envelope);
     const detail = withoutNull(why.detail);
@@ -160,26 +173,59 @@ export class Inbox {
     const changed = await this.#database.query(statement, parameters);
     return changed.length === 0 ? 'elsewhere' : 'done';
   }
+
+  async #sort(arrivals: readonly Arrival[], stored: readonly StoredRow[]): Promise<Pick<Stored, 'claimed' | 'lanes'>> {
+    const byKey = new Map(stored.map((row) => [keyOf(row.topic, row.eventId), row]));
+    // Of a lane in which something arrived once more, only the table knows what is first.
+    const uncertain = new Set(arrivals.filter((each) => !byKey.has(keyOf(each.event.topic, each.envelope.id))).map(({ lane }) => lane));
+    const claimed: ClaimedEvent[] = [];
+    const released: ClaimedEvent[] = [];
+    const lanes = new Set<string>();
+    for (const { event, envelope, lane, ignored } of arrivals) {
+      const row = byKey.get(keyOf(event.topic, envelope.id));
+      if (row === undefined || ignored) continue;
+      const { position, eventId, topic } = row;
+      const asClaimed = { position, eventId, topic, lane, subject: envelope.subject, envelope, started: 1, failed: 0, suspect: false };
+      if (row.mine && !uncertain.has(lane)) claimed.push(asClaimed);
+      else lanes.add(lane);
+      if (row.mine && uncertain.has(lane)) released.push(asClaimed);
+    }
+    await this.release(released);
+    return { claimed, lanes: [...lanes] };
+  }
 }
 
-function sortStored(stored: readonly StoredRow[], events: readonly ReadableEvent[]): Pick<Stored, 'claimed' | 'lanes'> {
-  const envelopes = new Map<string, EventEnvelope>();
-  for (const { event, envelope } of events) {
-    // PostgreSQL writes ids in lower case, and of two events with one id it took the first.
-    const key = `${event.topic}/${envelope.id.toLowerCase()}`;
-    if (!envelopes.has(key)) envelopes.set(key, envelope);
+/** What arrived, without what arrived twice, and what of it may be claimed. */
+function readAll(batch: readonly ReceivedEvent[], ignores: ReadonlySet<string>, allowance: Allowance) {
+  const arrivals: Arrival[] = [];
+  const unreadable: { readonly event: ReceivedEvent; readonly problems: readonly string[] }[] = [];
+  const seen = new Set<string>();
+  const left = new Map<string, number>();
+  let claims = 0;
+  for (const event of batch) {
+    const read = readEnvelope(event.envelope);
+    if ('problems' in read) {
+      unreadable.push({ event, problems: read.problems });
+      continue;
+    }
+    const { envelope } = read;
+    const key = keyOf(event.topic, envelope.id);
+    if (seen.has(key)) continue;
+    seen.add(key);
+    const lane = `${event.topic}/${envelope.subject}`;
+    const ignored = ignores.has(envelope.type);
+    const ofLane = left.get(lane) ?? allowance.ofLane(lane);
+    const mayClaim = !ignored && ofLane > 0 && claims < allowance.events;
+    if (mayClaim) claims += 1;
+    // What follows something unclaimed stays unclaimed.
+    if (!ignored) left.set(lane, mayClaim ? ofLane - 1 : 0);
+    arrivals.push({ event, envelope, lane, ignored, mayClaim });
   }
-  const claimed: ClaimedEvent[] = [];
-  const lanes: string[] = [];
-  for (const { status, ...row } of stored) {
-    if (status !== 'pending') continue;
-    const envelope = envelopes.get(`${row.topic}/${row.eventId}`);
-    if (row.started === 1 && envelope !== undefined)
-      claimed.push({ ...row, subject: envelope.subject, envelope, failed: 0, suspect: false });
-    else lanes.push(row.lane);
-  }
-  return { claimed: claimed.sort(byPosition), lanes };
+  return { arrivals, unreadable };
 }
+
+/** PostgreSQL writes ids in lower case. */
+const keyOf = (topic: string, eventId: string): string => `${eventId.toLowerCase()}/${topic}`;
 
 /** Returns 1, or 0 when the same bytes are parked already. */
 async function parkUnreadable(tx: Transaction, event: ReceivedEvent, problems: readonly string[], service: string | null): Promise<number> {

@@ -1,7 +1,7 @@
 import type { ReceivedEvent } from './event-transport.js';
 
 /** Events stored by one statement at most. Above this a statement only gets longer, and memory fuller. */
-const TOGETHER_MAX = 1_000;
+const TOGETHER_MAX = 500;
 
 interface Arrival {
   readonly batch: readonly ReceivedEvent[];

@@ -363,7 +363,7 @@ describe('the inbox', () => {
         .filter((event) => event.subject !== 'poison' || event.id === batch[3]?.id)
         .map((event) => ({ topic: topic.name, envelope: event, origin: 'test' })),
       new Set(),
-      0,
+      { events: 0, ofLane: () => 0 },
     );
     const ends: (number | string)[] = [];
     do {

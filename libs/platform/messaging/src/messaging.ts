@@ -58,7 +58,7 @@ export class Messaging {
       keepFinishedMs: o.keepFinishedMs ?? 14 * DAY_MS,
       keepPublishedMs: o.keepPublishedMs ?? 7 * DAY_MS,
     });
-    this.deadLetters = new DeadLetters(o.database, () => this.#worker.wake([]));
+    this.deadLetters = new DeadLetters(o.database, () => this.#worker.wake());
     if (this.#wiring.topics.length > 0) o.transport.announce({ service: o.service, topics: this.#wiring.topics });
   }
 
@@ -115,14 +115,12 @@ export class Messaging {
   }
 
   async #store(batch: readonly ReceivedEvent[]): Promise<void> {
-    const { claimed, lanes, parked } = await this.#inbox.store(batch, this.#wiring.ignores, this.#worker.room);
+    const { parked } = await this.#worker.take((allowance) => this.#inbox.store(batch, this.#wiring.ignores, allowance));
     this.#metrics.received.inc({ service: this.service }, batch.length);
     if (parked > 0) {
       this.#metrics.parked.inc({ service: this.service, reason: 'INVALID_ENVELOPE' }, parked);
       this.#logger.error({ parked, origins: batch.slice(0, 5).map((event) => event.origin) }, 'messages that are no events were parked');
     }
-    await this.#worker.offer(claimed);
-    if (lanes.length > 0) this.#worker.wake(lanes);
   }
 }
 
