@@ -127,15 +127,12 @@ describe('a snapshot', () => {
     const clock = { now: () => new Date(Date.now() + 60_000) };
     const first = await take(FIRST, { clock });
     const taken = async (member: string, snapshotId = SECOND): Promise<{ bytes: number; reads: number }> => {
-      let reads = 0;
-      const read = vi.spyOn(BlockPool.prototype, 'run').mockImplementation(function (this: BlockPool, job) {
-        reads += 1;
-        return run.call(this, job);
-      });
-      const manifest = await take(snapshotId, { clock, parentId: FIRST, member }).finally(() => read.mockRestore());
+      const read = vi.spyOn(BlockPool.prototype, 'run');
+      const manifest = await take(snapshotId, { clock, parentId: FIRST, member });
+      const reads = read.mock.calls.length;
+      read.mockRestore();
       return { bytes: manifest.bytes, reads };
     };
-    const run = BlockPool.prototype.run;
     await expect(taken('db1:27017')).resolves.toEqual({ bytes: first.bytes, reads: 0 });
     await expect(contentsOf(await restore(SECOND))).resolves.toEqual(await contentsOf(source.path));
     await expect(taken('db2:27017')).resolves.toEqual({ bytes: first.bytes, reads: 2 });
@@ -179,12 +176,12 @@ describe('a snapshot', () => {
     await take(FIRST);
     await source.write('a', randomBytes(50_000));
     await take(SECOND, { parentId: FIRST });
-    const damaged = async (key: string, damage: (bytes: Buffer) => Buffer | null): Promise<unknown> => {
+    const damaged = async (key: string, damage: (bytes: Buffer) => Uint8Array | null): Promise<unknown> => {
       const whole = (await store.get(key))!;
       const changed = damage(Buffer.from(whole));
       if (changed === null) await store.delete([key]);
       else await store.put(key, changed);
-      const outcome = await verifySnapshot({ store, keys: epoch.keys, snapshotId: SECOND, signal: never }).then(
+      const outcome = await verifySnapshot({ store, keys: epoch.keys, snapshotId: SECOND, threads: 1, signal: never }).then(
         ({ problems }) => problems[0],
         (error: unknown) => error,
       );

@@ -1,4 +1,4 @@
-import { chmod, mkdir, open } from 'node:fs/promises';
+import { chmod, mkdir, open, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ObjectDamagedError, ObjectMissingError, SnapshotCancelledError, StoreFullError, TargetUnwritableError } from '../errors.js';
 import { BLOCK_BYTES, NAME_BYTES } from '../format/block.ts';
@@ -105,9 +105,8 @@ class Restorer {
       const folder = dirname(path);
       if (!this.#folders.has(folder)) await mkdir(folder, { recursive: true, mode: 0o700 });
       this.#folders.add(folder);
-      const handle = await open(path, 'wx', 0o600);
       // Its full size at once: what is not written stays a hole, which reads as zeros.
-      await handle.truncate(entry.size).finally(() => handle.close());
+      await withFile(path, 'wx', (file) => file.truncate(entry.size));
     });
     return { entry, path, blocks: [], listed: 0 };
   }
@@ -163,8 +162,7 @@ class Restorer {
     const { entry, path, blocks } = this.#open.shift()!;
     await Promise.all(blocks);
     await this.#writing(entry.path, async () => {
-      const handle = await open(path, 'r+');
-      await handle.datasync().finally(() => handle.close());
+      await withFile(path, 'r+', (file) => file.datasync());
       await chmod(path, entry.mode);
     });
     this.#files += 1;
@@ -182,6 +180,15 @@ class Restorer {
   async close(): Promise<void> {
     await Promise.allSettled(this.#open.flatMap((file) => file.blocks));
     await this.#pool.close();
+  }
+}
+
+async function withFile(path: string, flags: 'wx' | 'r+', work: (file: FileHandle) => Promise<void>): Promise<void> {
+  const file = await open(path, flags, 0o600);
+  try {
+    await work(file);
+  } finally {
+    await file.close();
   }
 }
 
