@@ -43,6 +43,7 @@ const FLAGS = new Set([
   'shutdown',
   'repair',
   'syslog',
+  'enableEncryption',
 ]);
 
 /**

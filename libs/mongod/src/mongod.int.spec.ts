@@ -1,4 +1,5 @@
 import { simExecutables } from '@atrest/testing';
+import { encryptedStorageContract } from './encrypted-storage.contract.js';
 import { findMongod } from './locate.js';
 import { mongodContract } from './mongod.contract.js';
 import type { ServerUnderTest } from './mongod-harness.contract.js';
@@ -6,10 +7,14 @@ import type { ServerUnderTest } from './mongod-harness.contract.js';
 const ABSENT: ServerUnderTest = { mongod: '', mongos: null, extraArguments: [], env: {} };
 
 // Elections and heartbeats of the stand-in take a tenth of the recorded times: this suite is about what happens, not when.
-mongodContract('mongod-sim', { ...simExecutables(), extraArguments: ['--setParameter', 'simFast=true'], env: {} });
-
+const standIn: ServerUnderTest = { ...simExecutables(), extraArguments: ['--setParameter', 'simFast=true'], env: {} };
 const real = await realServer();
-mongodContract(real ? 'the real server' : 'the real server (set MONGOD_BIN and MONGOS_BIN)', real ?? ABSENT, { skipped: real === null });
+const realName = real ? 'the real server' : 'the real server (set MONGOD_BIN and MONGOS_BIN)';
+
+for (const contract of [mongodContract, encryptedStorageContract]) {
+  contract('mongod-sim', standIn);
+  contract(realName, real ?? ABSENT, { skipped: real === null });
+}
 
 /** The server that MONGOD_BIN names, or null. ATREST_REQUIRE=mongod turns its absence into a failure. */
 async function realServer(): Promise<ServerUnderTest | null> {

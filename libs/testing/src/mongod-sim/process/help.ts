@@ -6,8 +6,9 @@ mongod-sim is a stand-in for tests and demonstrations. It is not a database serv
 It behaves like Percona Server for MongoDB 4.4.6-8 as recorded: log ids and order, replies, error codes, exit codes, signals.
 Where it differs from the real server:
   * Data: documents are held in memory; the dbPath holds a journal and checkpoints of its own format under WiredTiger-like
-    names. A real mongod cannot read them, and a dbPath of a real mongod is refused. Nothing is ever encrypted: the options
-    for encryption at rest are unknown here.
+    names. A real mongod cannot read them, and a dbPath of a real mongod is refused.
+  * With --enableEncryption all of these files are encrypted under keys in key.db, page by page as Percona Server lays them out;
+    the IVs of AES256-GCM are random instead of counted.
   * Exclusive use of a dbPath is kept by an abstract unix socket instead of flock, so it holds within one network namespace.
   * No authentication: --keyFile is checked as a file, then everybody may do everything. --auth is refused.
   * --fork is refused. There is no unix socket file, although the log names one. TLS and compression are not there.
@@ -15,7 +16,7 @@ Where it differs from the real server:
   * Queries scan; indexes are listed, not used, and only _id is unique. Aggregation knows $match, $group, $sort, $limit, $skip,
     $project and $count. No transactions, change streams, TTL, capped collections (but the oplog) or sessions.
   * Changes of indexes are in the oplog in a form of its own. There is no rollback file.
-  * readConcern majority reads like local. A rollback is a fresh copy from the sync source. Initial sync copies everything.
+  * readConcern majority reads like local. A rollback fetches what it takes back from the sync source. Initial sync copies everything.
   * Members do not catch up after an election before they take writes; secondaries never chain.
   * A sharded collection is accepted and not distributed: every database lives on its primary shard. There is no balancer.
     mongos has one connection per shard member and no read preference: it asks the primary.
@@ -36,6 +37,7 @@ const MONGOD_OPTIONS = `Options:
   --replSet arg  --oplogSize arg (MB)  --shardsvr  --configsvr
   --storageEngine arg (wiredTiger)  --wiredTigerCacheSizeGB arg  --directoryperdb  --wiredTigerDirectoryForIndexes
   --syncdelay arg  --journal  --nojournal  --journalCommitInterval arg
+  --enableEncryption  --encryptionKeyFile arg  --encryptionCipherMode arg (AES256-CBC, AES256-GCM)
 `;
 
 const MONGOS_OPTIONS = `Options:

@@ -9,12 +9,13 @@ import type { Replication } from '../replication/replication.js';
 import { awaitConfigServer, lingerWithoutConfigServer } from '../router/shard-member.js';
 import type { MongodServer, StopRequest } from '../server.js';
 import { DataWriter } from '../storage/data-writer.js';
-import { StorageEngine } from '../storage/engine.js';
+import type { StorageEngine } from '../storage/engine.js';
 import { TopologyVersion } from '../topology-version.js';
 import { WireServer } from '../wire/server.js';
 import { connectionHooks } from './connection-hooks.js';
 import { DbPathError, DbPathLock } from './db-path.js';
 import { type StopSignal, abort, endOnDiskError, logSignal } from './ending.js';
+import { StartRefused, hasDataFiles, openEngine } from './open-engine.js';
 import { writeFirstCollections, writeSessionsCollection } from './first-collections.js';
 import { buildInfo } from './identity.js';
 import { keyFileProblem } from './key-file.js';
@@ -233,16 +234,13 @@ export class Mongod implements MongodServer {
     if (unclean) {
       this.log.warn(INIT, 'STORAGE', 22271, 'Detected unclean shutdown - Lock file is not empty', { lockFile: `${dbPath}/mongod.lock` });
     }
-    this.#lock.markRunning();
     if (this.options.pidFile !== undefined) writeFileSync(this.options.pidFile, `${process.pid}\n`);
     const message = (text: string): void => this.log.info(INIT, 'STORAGE', 22430, 'WiredTiger message', { message: text });
-    if (unclean) {
-      this.log.info(INIT, 'STORAGE', 22270, 'Storage engine to use detected by data files', {
-        dbpath: dbPath,
-        storageEngine: 'wiredTiger',
-      });
-      this.log.warn(INIT, 'STORAGE', 22302, 'Recovering data from the last clean checkpoint.');
+    if (hasDataFiles(dbPath)) {
+      const attr = { dbpath: dbPath, storageEngine: 'wiredTiger' };
+      this.log.info(INIT, 'STORAGE', 22270, 'Storage engine to use detected by data files', attr);
     }
+    if (unclean) this.log.warn(INIT, 'STORAGE', 22302, 'Recovering data from the last clean checkpoint.');
     const begin = Date.now();
     this.log.write(INIT, {
       s: 'I',
@@ -251,10 +249,8 @@ export class Mongod implements MongodServer {
       msg: 'Using the XFS filesystem is strongly recommended with the WiredTiger storage engine. See http://dochub.mongodb.org/core/prodnotes-filesystem',
       startupWarning: true,
     });
-    this.log.info(INIT, 'STORAGE', 22315, 'Opening WiredTiger', {
-      config: 'create (mongod-sim: documents in memory, a journal and checkpoints)',
-    });
-    this.#loadEngine();
+    await this.#loadEngine();
+    this.#lock.markRunning();
     if (unclean) message('txn-recover: [WT_VERB_RECOVERY_PROGRESS] Recovering the journal (mongod-sim)');
     message('txn-recover: [WT_VERB_RECOVERY | WT_VERB_RECOVERY_PROGRESS] Set global recovery timestamp: (0, 0)');
     message('txn-recover: [WT_VERB_RECOVERY | WT_VERB_RECOVERY_PROGRESS] Set global oldest timestamp: (0, 0)');
@@ -275,14 +271,12 @@ export class Mongod implements MongodServer {
     await this.#pause();
   }
 
-  #loadEngine(): void {
+  async #loadEngine(): Promise<void> {
     try {
-      this.engine = StorageEngine.open(this.options.dbPath, { oplogBytes: this.options.oplogSizeMb * 2 ** 20 });
+      this.engine = openEngine(this.options, this.log);
     } catch (error) {
-      const message = error instanceof Error ? error.message : 'unreadable';
-      this.log.error(INIT, 'STORAGE', 22435, 'WiredTiger error', { error: -31802, message });
-      abort(this.log, INIT);
-      throw error;
+      if (!(error instanceof StartRefused)) throw error;
+      return this.#fail(100);
     }
     this.writer = new DataWriter(this.engine);
     if (this.faults.has('lose-disk')) this.engine.diskLost = true;

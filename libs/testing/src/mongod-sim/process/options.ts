@@ -1,4 +1,5 @@
 import { type Doc } from '../bson-values.js';
+import { CIPHER_MODES, type CipherMode } from '../storage/cipher.js';
 
 /** Which of the two programs is run. */
 export type Program = 'mongod' | 'mongos';
@@ -31,6 +32,9 @@ const OPTIONS: Record<string, OptionRule> = {
   quiet: { path: 'systemLog.quiet', kind: 'flag' },
   pidfilepath: { path: 'processManagement.pidFilePath', kind: 'text' },
   keyFile: { path: 'security.keyFile', kind: 'text' },
+  enableEncryption: { path: 'security.enableEncryption', kind: 'flag', programs: 'mongod' },
+  encryptionKeyFile: { path: 'security.encryptionKeyFile', kind: 'text', programs: 'mongod' },
+  encryptionCipherMode: { path: 'security.encryptionCipherMode', kind: 'text', programs: 'mongod' },
   setParameter: { path: 'setParameter', kind: 'parameter' },
   storageEngine: { path: 'storage.engine', kind: 'text', programs: 'mongod' },
   wiredTigerCacheSizeGB: { path: 'storage.wiredTiger.engineConfig.cacheSizeGB', kind: 'number', programs: 'mongod' },
@@ -190,6 +194,12 @@ function sorted(value: Doc): Doc {
   );
 }
 
+/** How the data files are encrypted. */
+export interface EncryptionOptions {
+  mode: CipherMode;
+  keyFile: string;
+}
+
 /** The settings a server is started with. */
 export interface ServerOptions {
   program: Program;
@@ -203,6 +213,8 @@ export interface ServerOptions {
   clusterRole?: 'shardsvr' | 'configsvr';
   configDb?: string;
   keyFile?: string;
+  /** Absent when the files are plain. */
+  encryption?: EncryptionOptions;
   oplogSizeMb: number;
   logPath?: string;
   logAppend: boolean;
@@ -217,6 +229,16 @@ function addressesOf(parsed: Doc): string[] {
   return [
     ...new Set(names.filter((name) => name !== '').map((name) => (name === 'localhost' ? '127.0.0.1' : name === '*' ? '0.0.0.0' : name))),
   ];
+}
+
+function encryptionOf(parsed: Doc): EncryptionOptions | undefined {
+  if (optionAt(parsed, 'security.enableEncryption') !== true) return undefined;
+  const keyFile = optionAt(parsed, 'security.encryptionKeyFile');
+  if (typeof keyFile !== 'string') throw new OptionError('encryption is enabled and no encryption key file is specified');
+  const text = (optionAt(parsed, 'security.encryptionCipherMode') as string | undefined) ?? 'AES256-CBC';
+  const mode = CIPHER_MODES.find((known) => known === text);
+  if (mode === undefined) throw new OptionError(`unknown cipher mode for encryption: ${text}`);
+  return { mode, keyFile };
 }
 
 /** Turns merged options into the settings of a server. Throws {@link OptionError} for combinations mongod refuses. */
@@ -249,6 +271,7 @@ export function serverOptions(program: Program, args: readonly string[], merged:
   if (logPath !== undefined) setPath(parsed, 'systemLog.destination', 'file');
   const pidFile = text('processManagement.pidFilePath');
   const keyFile = text('security.keyFile');
+  const encryption = encryptionOf(parsed);
   return {
     program,
     argv: [program, ...args],
@@ -260,6 +283,7 @@ export function serverOptions(program: Program, args: readonly string[], merged:
     ...(role === undefined ? {} : { clusterRole: role }),
     ...(configDb === undefined ? {} : { configDb }),
     ...(keyFile === undefined ? {} : { keyFile }),
+    ...(encryption === undefined ? {} : { encryption }),
     oplogSizeMb: (optionAt(parsed, 'replication.oplogSizeMB') as number | undefined) ?? 990,
     ...(logPath === undefined ? {} : { logPath }),
     logAppend: optionAt(parsed, 'systemLog.logAppend') === true,

@@ -1,22 +1,13 @@
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomInt } from 'node:crypto';
 import type { Timestamp, UUID } from 'bson';
-import { type Doc, decodeDocument, encodeDocument, numberOf } from '../bson-values.js';
+import { type Doc, encodeDocument, numberOf } from '../bson-values.js';
+import { type CipherMode, type PageCipher } from './cipher.js';
 import { Collection, type CollectionInfo, ID_INDEX } from './collection.js';
+import { readDocuments, writeDocuments } from './data-files.js';
 import { Journal } from './journal.js';
+import type { KeyDatabase } from './key-database.js';
 import { Oplog } from './oplog.js';
 
 /** The namespace of the oplog. */
@@ -36,9 +27,27 @@ export type StorageChange =
   | { k: 'clearOplog' }
   | { k: 'cutOplog'; after: Timestamp };
 
+/** Line of the file `WiredTiger` that tells how the files are encrypted; none where they are not. */
+const ENCRYPTION_LINE = /^encryption=(.+)$/m;
+
 /** The files of the dbPath cannot be used: mongod ends with exit code 14 or SIGABRT. */
 export class StorageError extends Error {
   readonly code = 'STORAGE';
+  constructor(
+    message: string,
+    /** Encrypted files without options for it, or the other way round; files of another cipher mode; or files that are no good. */
+    readonly reason: 'encryption' | 'cipher-mode' | 'unreadable' = 'unreadable',
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+export interface StorageOptions {
+  /** Entries of the oplog beyond this size are dropped. */
+  oplogBytes: number;
+  /** Keys and cipher mode of the files; absent when they are plain. */
+  encryption?: { keys: KeyDatabase; mode: CipherMode };
 }
 
 /** A write did not reach the disk. Nothing can be acknowledged any more: the process must end. */
@@ -59,22 +68,25 @@ export class StorageEngine {
   #generation = 0;
   #nextIdent = 0;
   readonly #suffix = `-${randomInt(2 ** 47)}`;
+  readonly #encryption: StorageOptions['encryption'];
 
-  private constructor(dbPath: string, oplogBytes: number) {
+  private constructor(dbPath: string, { oplogBytes, encryption }: StorageOptions) {
     this.#dbPath = dbPath;
+    this.#encryption = encryption;
     this.oplog = new Oplog(oplogBytes);
   }
 
   /** Loads the last checkpoint and replays the journal. Throws {@link StorageError}. */
-  static open(dbPath: string, options: { oplogBytes: number }): StorageEngine {
+  static open(dbPath: string, options: StorageOptions): StorageEngine {
     if (existsSync(join(dbPath, 'WiredTiger.wt'))) {
       throw new StorageError('the folder holds data of a real mongod, which this stand-in does not read');
     }
-    const engine = new StorageEngine(dbPath, options.oplogBytes);
+    checkEncryption(dbPath, options.encryption?.mode);
+    const engine = new StorageEngine(dbPath, options);
     try {
       engine.#load();
     } catch (error) {
-      throw new StorageError(error instanceof Error ? error.message : 'unreadable data files');
+      throw new StorageError(error instanceof Error ? error.message : 'unreadable data files', 'unreadable', { cause: error });
     }
     return engine;
   }
@@ -125,19 +137,20 @@ export class StorageEngine {
       if (collection.dirty || collection.file === undefined) {
         if (collection.file !== undefined) old.add(collection.file);
         collection.file = `${collection.info.ident}.${generation}.wt`;
-        this.#writeFile(collection.file, collection.documents());
+        writeDocuments(join(this.#dbPath, collection.file), collection.documents(), this.#cipher(collection.info.ns));
         collection.dirty = false;
       }
       const { ns, uuid, options, indexes, ident } = collection.info;
       entries.push({ ns, uuid, options, indexes, ident, file: collection.file });
     }
     const oplogFile = `collection-oplog.${generation}.wt`;
-    this.#writeFile(oplogFile, this.oplog.entries());
-    this.#writeFile(`${CATALOG_FILE}.new`, [{ generation, nextIdent: this.#nextIdent, oplogFile, collections: entries }]);
+    writeDocuments(join(this.#dbPath, oplogFile), this.oplog.entries(), this.#cipher());
+    const catalog = { generation, nextIdent: this.#nextIdent, oplogFile, collections: entries };
+    writeDocuments(join(this.#dbPath, `${CATALOG_FILE}.new`), [catalog], this.#cipher());
     renameSync(join(this.#dbPath, `${CATALOG_FILE}.new`), join(this.#dbPath, CATALOG_FILE));
     this.#journal.close();
     this.#generation = generation;
-    this.#journal = Journal.open(this.#journalFile()).journal;
+    this.#journal = Journal.open(this.#journalFile(), this.#cipher()).journal;
     this.#removeUnused();
   }
 
@@ -164,15 +177,16 @@ export class StorageEngine {
     mkdirSync(join(this.#dbPath, 'diagnostic.data'), { recursive: true });
     const catalogPath = join(this.#dbPath, CATALOG_FILE);
     if (existsSync(catalogPath)) {
-      const [catalog] = readDocuments(catalogPath);
+      const [catalog] = readDocuments(catalogPath, this.#cipher());
       if (catalog === undefined) throw new StorageError('the catalog is empty');
       this.#generation = numberOf(catalog['generation']) as number;
       this.#nextIdent = numberOf(catalog['nextIdent']) as number;
       for (const entry of catalog['collections'] as Doc[]) this.#loadCollection(entry);
-      for (const entry of readDocuments(join(this.#dbPath, catalog['oplogFile'] as string))) this.oplog.append(entry);
+      for (const entry of readDocuments(join(this.#dbPath, catalog['oplogFile'] as string), this.#cipher())) this.oplog.append(entry);
     } else {
       this.fresh = !existsSync(this.#journalFile());
-      writeFileSync(join(this.#dbPath, 'WiredTiger'), MARK);
+      const mode = this.#encryption?.mode;
+      writeFileSync(join(this.#dbPath, 'WiredTiger'), mode === undefined ? MARK : `${MARK}encryption=${mode}\n`);
       writeFileSync(join(this.#dbPath, 'WiredTiger.lock'), MARK);
       writeFileSync(
         join(this.#dbPath, 'storage.bson'),
@@ -181,7 +195,7 @@ export class StorageEngine {
         }),
       );
     }
-    const { journal, records } = Journal.open(this.#journalFile());
+    const { journal, records } = Journal.open(this.#journalFile(), this.#cipher());
     this.#journal = journal;
     for (const record of records) for (const change of record['c'] as StorageChange[]) this.#apply(change);
     this.#removeUnused();
@@ -197,7 +211,7 @@ export class StorageEngine {
     };
     const collection = new Collection(info);
     const file = entry['file'] as string;
-    for (const document of readDocuments(join(this.#dbPath, file))) collection.put(document);
+    for (const document of readDocuments(join(this.#dbPath, file), this.#cipher(info.ns))) collection.put(document);
     collection.file = file;
     collection.dirty = false;
     this.#collections.set(info.ns, collection);
@@ -243,29 +257,9 @@ export class StorageEngine {
     }
   }
 
-  #writeFile(name: string, documents: Doc[]): void {
-    const descriptor = openSync(join(this.#dbPath, name), 'w', 0o600);
-    try {
-      let pending: Uint8Array[] = [];
-      let size = 0;
-      const flush = (): void => {
-        const bytes = Buffer.concat(pending);
-        let offset = 0;
-        while (offset < bytes.length) offset += writeSync(descriptor, bytes, offset);
-        pending = [];
-        size = 0;
-      };
-      for (const document of documents) {
-        const bytes = encodeDocument(document);
-        pending.push(bytes);
-        size += bytes.length;
-        if (size > 1 << 20) flush();
-      }
-      flush();
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
+  /** The cipher of the files of a namespace's database, or of those that belong to all. */
+  #cipher(ns?: string): PageCipher | undefined {
+    return this.#encryption?.keys.cipher(this.#encryption.mode, ns?.slice(0, ns.indexOf('.')));
   }
 
   /** Removes files that no checkpoint names: left by the last one, or by one that a crash cut short. */
@@ -283,16 +277,13 @@ export class StorageEngine {
   }
 }
 
-function readDocuments(file: string): Doc[] {
-  const bytes = readFileSync(file);
-  const documents: Doc[] = [];
-  let offset = 0;
-  while (offset < bytes.length) {
-    if (offset + 5 > bytes.length) throw new StorageError(`${file} is cut off`);
-    const size = bytes.readInt32LE(offset);
-    if (size < 5 || offset + size > bytes.length) throw new StorageError(`${file} is damaged at ${offset}`);
-    documents.push(decodeDocument(bytes.subarray(offset, offset + size)));
-    offset += size;
-  }
-  return documents;
+/** Files are read as they were written, or not at all. */
+function checkEncryption(dbPath: string, mode: CipherMode | undefined): void {
+  const file = join(dbPath, 'WiredTiger');
+  if (!existsSync(file)) return;
+  const written = ENCRYPTION_LINE.exec(readFileSync(file, 'utf8'))?.[1];
+  if (written === mode) return;
+  if (written === undefined) throw new StorageError('encryption is configured, and the files are not encrypted', 'encryption');
+  if (mode === undefined) throw new StorageError('the files are encrypted, and no encryption is configured', 'encryption');
+  throw new StorageError(`the files were written with ${written}, not with ${mode}`, 'cipher-mode');
 }

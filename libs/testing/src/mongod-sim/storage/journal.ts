@@ -1,6 +1,8 @@
-import { closeSync, fdatasync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, fdatasync, ftruncateSync, openSync, readFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { type Doc, decodeDocument, encodeDocument } from '../bson-values.js';
+import type { PageCipher } from './cipher.js';
+import { writeFully } from './data-files.js';
 
 const HEADER_BYTES = 8;
 
@@ -10,24 +12,26 @@ export class JournalError extends Error {
 }
 
 /**
- * An append-only file of records, each [length u32][crc32 u32][BSON]. One record holds everything that belongs together (the
+ * An append-only file of records, each [length u32][crc32 u32][BSON, encrypted where there is a key]. One record holds everything that belongs together (the
  * documents and their oplog entries), so a crash leaves all of it or nothing. A torn last record is dropped when the file is read.
  */
 export class Journal {
   readonly #descriptor: number;
+  readonly #cipher: PageCipher | undefined;
   #bytes: number;
   #written = 0;
   #synced = 0;
   #syncing = false;
   #waiting: { upTo: number; resolve: () => void; reject: (error: Error) => void }[] = [];
 
-  private constructor(descriptor: number, bytes: number) {
+  private constructor(descriptor: number, bytes: number, cipher: PageCipher | undefined) {
     this.#descriptor = descriptor;
+    this.#cipher = cipher;
     this.#bytes = bytes;
   }
 
-  /** Opens or creates the file and returns its whole records. Throws {@link JournalError}. */
-  static open(file: string): { journal: Journal; records: Doc[] } {
+  /** Opens or creates the file and returns its whole records. Throws {@link JournalError}, or a CipherError when the key is another one. */
+  static open(file: string, cipher: PageCipher | undefined): { journal: Journal; records: Doc[] } {
     const descriptor = openSync(file, 'a+', 0o600);
     const bytes = readFileSync(file);
     const records: Doc[] = [];
@@ -41,11 +45,11 @@ export class Journal {
         if (end < bytes.length) throw new JournalError(`journal record at ${offset} of ${file} is damaged and is not the last one`);
         break;
       }
-      records.push(decodeDocument(body));
+      records.push(decodeDocument(cipher?.open(body) ?? body));
       offset = end;
     }
     if (offset < bytes.length) ftruncateSync(descriptor, offset);
-    return { journal: new Journal(descriptor, offset), records };
+    return { journal: new Journal(descriptor, offset, cipher), records };
   }
 
   get bytes(): number {
@@ -54,13 +58,13 @@ export class Journal {
 
   /** Hands a record to the operating system: it survives the end of this process, not yet a power failure. */
   append(record: Doc): void {
-    const body = encodeDocument(record);
+    const plain = encodeDocument(record);
+    const body = this.#cipher?.seal(plain) ?? plain;
     const bytes = Buffer.allocUnsafe(HEADER_BYTES + body.length);
     bytes.writeUInt32LE(body.length, 0);
     bytes.writeUInt32LE(crc32(body), 4);
     bytes.set(body, HEADER_BYTES);
-    let offset = 0;
-    while (offset < bytes.length) offset += writeSync(this.#descriptor, bytes, offset);
+    writeFully(this.#descriptor, bytes);
     this.#bytes += bytes.length;
     this.#written += 1;
   }

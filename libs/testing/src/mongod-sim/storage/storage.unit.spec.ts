@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { appendFileSync, mkdtempSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,8 +8,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CommandError } from '../commands/command-error.js';
 import { OplogSource } from '../commands/oplog-source.js';
 import type { Doc } from '../bson-values.js';
+import { MasterKeyError, decodeKey } from '../process/master-key.js';
+import { CIPHER_MODES, CipherError, KEY_BYTES, pageCipher } from './cipher.js';
 import { DataWriter, statementOf } from './data-writer.js';
 import { DiskError, StorageEngine, StorageError } from './engine.js';
+import { KeyDatabase, KeyDatabaseError } from './key-database.js';
 import { keyOf } from './keys.js';
 import { matches, project, sortDocuments } from './matcher.js';
 import { applyUpdate, upsertDocument } from './update.js';
@@ -130,6 +134,63 @@ describe('storage', () => {
     engine.diskLost = true;
     expect(() => new DataWriter(engine).write([{ op: 'insert', ns: 'a.b', doc: { _id: 1 } }])).toThrow(DiskError);
     await expect(engine.sync()).rejects.toThrow(DiskError);
+  });
+});
+
+describe('encrypted files', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'atrest-sim-storage-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  it.each(CIPHER_MODES)('pages of %s: each is opened by its key alone, and is never the same twice', (mode) => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 400 }), (plain) => {
+        const cipher = pageCipher(mode, randomBytes(KEY_BYTES));
+        const sealed = cipher.seal(plain);
+        expect(new Uint8Array(cipher.open(sealed))).toEqual(plain);
+        expect(cipher.seal(plain)).not.toEqual(sealed);
+        expect(() => pageCipher(mode, randomBytes(KEY_BYTES)).open(sealed)).toThrow(CipherError);
+        expect(() => cipher.open(sealed.subarray(0, -1))).toThrow(CipherError);
+      }),
+    );
+  });
+
+  it.each(CIPHER_MODES)('with %s a journal and a checkpoint are read back under the same key, and refused otherwise', (mode) => {
+    const key = randomBytes(KEY_BYTES);
+    const open = (masterKey: Buffer, asked = mode): StorageEngine =>
+      StorageEngine.open(folder, { ...OPTIONS, encryption: { keys: KeyDatabase.open(folder, masterKey), mode: asked } });
+    const first = open(key);
+    new DataWriter(first).write([{ op: 'insert', ns: 'shop.orders', doc: { _id: 1, text: 'in plain sight' } }]);
+    const stored = (): string =>
+      readdirSync(folder, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1'))
+        .join();
+    expect(stored()).not.toContain('in plain sight');
+    expect(open(key).collection('shop.orders')?.size).toBe(1);
+    first.close();
+    expect(stored()).not.toContain('in plain sight');
+    expect(open(key).collection('shop.orders')?.documents()).toMatchObject([{ text: 'in plain sight' }]);
+    expect(() => open(randomBytes(KEY_BYTES))).toThrow(KeyDatabaseError);
+    expect(() => StorageEngine.open(folder, OPTIONS)).toThrow(expect.objectContaining({ reason: 'encryption' }));
+    const other = mode === 'AES256-CBC' ? 'AES256-GCM' : 'AES256-CBC';
+    expect(() => open(key, other)).toThrow(expect.objectContaining({ reason: 'cipher-mode' }));
+    // Without the database keys the data is lost: new ones do not fit it.
+    rmSync(join(folder, 'key.db'), { recursive: true });
+    expect(() => open(key)).toThrow(expect.objectContaining({ cause: expect.any(CipherError) }));
+  });
+
+  it('takes a key of exactly 32 bytes in base64 and nothing else (F86)', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 70 }), (bytes) => {
+        const text = Buffer.from(bytes).toString('base64');
+        if (bytes.length === KEY_BYTES) expect(new Uint8Array(decodeKey(text))).toEqual(bytes);
+        else expect(() => decodeKey(text)).toThrow(MasterKeyError);
+        expect(() => decodeKey(Buffer.from(bytes).toString('hex'))).toThrow(MasterKeyError);
+      }),
+    );
   });
 });
 
