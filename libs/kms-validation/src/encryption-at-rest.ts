@@ -57,7 +57,7 @@ export interface EncryptionAtRestOptions {
 /** A change that is proven and ready to be stored, together with those of the other providers or not at all. */
 interface Write {
   readonly changed: Changed;
-  store(tx: Transaction): Promise<ChangeOutcome | Refused>;
+  readonly store: (tx: Transaction) => Promise<ChangeOutcome | Refused>;
 }
 
 /** What a project can do with its key configurations. New settings are proven before they are stored, and written only over what they were compared with. */

@@ -9,7 +9,7 @@ import type { ProviderSettings } from './providers/provider-binding.js';
 /** A role that the project authorised (cloudProviderAccess), as an adapter needs it to act under it. */
 export type AuthorisedRole =
   | { readonly provider: 'AWS'; readonly roleId: string; readonly roleArn: string; readonly externalId: string }
-  | { readonly provider: 'AZURE'; readonly roleId: string; readonly tenantId: string; readonly servicePrincipalId: string }
+  | { readonly provider: 'AZURE'; readonly roleId: string; readonly tenantId: string; readonly appId: string }
   | { readonly provider: 'GCP'; readonly roleId: string; readonly serviceAccount: string };
 
 /** Knows the roles of projects. */

@@ -17,11 +17,11 @@ import { compileValidityPolicy, type ValidityPolicy } from './policy-settings.js
 import { ClusterProjection } from './projections/cluster-projection.js';
 import { projectionConsumes, projectionHandlers, projectionIgnores } from './projections/handlers.js';
 import { ProjectProjection } from './projections/project-projection.js';
-import { adapters } from './providers/adapters.js';
+import { adapters, type AdapterSettings } from './providers/adapters.js';
 import { SettingsProof } from './settings-proof.js';
 import { ValidityMonitor } from './validity-monitor.js';
 
-export interface KmsValidationOptions {
+export interface KmsValidationOptions extends AdapterSettings {
   /** Seal the credentials of key configurations. */
   readonly sealingKeys: SealingKeys;
   /** The `iss` of access tokens: the same text as `fleet` is given. */
@@ -30,9 +30,7 @@ export interface KmsValidationOptions {
   readonly observer: string;
   /** What is left out has its default ({@link compileValidityPolicy}). */
   readonly policy?: Partial<ValidityPolicy>;
-  /** Where AWS KMS is reached, instead of AWS's own addresses: a private endpoint, or the development KMS. Only the operator can say so. */
-  readonly awsEndpoint?: string;
-  /** Make clients for keys in place of the adapters of `@atrest/kms`, by provider. `awsEndpoint` is the adapter's. */
+  /** Make clients for keys in place of the adapters of `@atrest/kms`, by provider. The other settings are the adapters'. */
   readonly providerFactories?: ProviderFactories;
   readonly checks?: {
     /** At the same time in this replica; 64. A check mostly waits, and each needs one connection to a KMS. */
@@ -80,7 +78,7 @@ export async function createKmsValidationService(
   const clusters = new ClusterProjection();
   const keys = new CheckedKeyRepository(database);
   const factories = {
-    ...adapters({ clock, metrics, ...(options.awsEndpoint !== undefined && { awsEndpoint: options.awsEndpoint }) }),
+    ...adapters({ clock, metrics }, options),
     ...options.providerFactories,
   };
   const access = new KeyAccess(options.sealingKeys, factories, noRoles);

@@ -12,6 +12,7 @@ import { toEvidence } from './key-check.js';
 import { RoleNotAuthorisedError, type KeyAccess, type KeyReference } from './key-access.js';
 import { canaryContext, type KeyConfiguration, type ProvenSettings } from './key-configuration.js';
 import { bindingOf } from './providers/bindings.js';
+import type { ProviderBinding } from './providers/provider-binding.js';
 import { done, refusal, refused, type Outcome, type Refused } from './refusal.js';
 import { refuseOtherKey, refuseVerdict, refuseWithoutPresentKey } from './verdict-refusals.js';
 
@@ -88,7 +89,7 @@ export class SettingsProof {
     try {
       client = this.options.access.connect(key);
     } catch (error) {
-      return settingsRefused(error, bindingOf(key.provider).attribute);
+      return settingsRefused(error, bindingOf(key.provider));
     }
     try {
       return await use(client);
@@ -103,9 +104,11 @@ export class SettingsProof {
 }
 
 /** What the adapter itself refuses before it asks anybody. Anything else is a fault of ours. */
-function settingsRefused(error: unknown, attribute: string): Refused {
+function settingsRefused(error: unknown, { attribute, methods, refusals }: ProviderBinding): Refused {
   if (!(error instanceof KeySettingsRefusedError)) throw error;
-  return refused(refusal('INVALID_ATTRIBUTE', `${attribute}.${error.message}`, [error.field]));
+  const isSecret = methods.some(({ secret }) => secret === error.field);
+  const code = isSecret ? refusals.CREDENTIALS_INVALID[0] : 'INVALID_ATTRIBUTE';
+  return refused(refusal(code, `${attribute}.${error.message}`, [error.field]));
 }
 
 /** A role that is named but not authorised is the project's to repair; anything else is a fault of ours. */

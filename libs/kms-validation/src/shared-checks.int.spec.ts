@@ -26,8 +26,11 @@ describe('one check for every configuration on a key', () => {
   async function sharing(credentials = first.credentials): Promise<string> {
     const projectId = await newProject(stage);
     const awsKms = {
-      ...{ enabled: true, customerMasterKeyID: first.keyId, region: 'US_EAST_1' },
-      ...{ accessKeyID: credentials.accessKeyId, secretAccessKey: credentials.secretAccessKey },
+      enabled: true,
+      customerMasterKeyID: first.keyId,
+      region: 'US_EAST_1',
+      accessKeyID: credentials.accessKeyId,
+      secretAccessKey: credentials.secretAccessKey,
     } as const;
     valueOf(await service.useCases.change(projectId, { awsKms }));
     return projectId;

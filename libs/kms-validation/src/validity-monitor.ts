@@ -225,7 +225,10 @@ export class ValidityMonitor {
     metrics.checked(key.provider, seen, durationMs / 1_000);
     const disagree = other !== undefined && second !== null && second.evidence.verdict !== 'definitive';
     const finished: FinishedObservation = {
-      ...{ key, lease, members, durationMs },
+      key,
+      lease,
+      members,
+      durationMs,
       memberId: disagree ? other.configuration.id : member.configuration.id,
       observation: disagree ? second : seen,
       separated: disagree && second.evidence.verdict === 'usable' ? { memberId: member.configuration.id, observation: seen } : null,

@@ -1,32 +1,11 @@
+import { AZURE_ENVIRONMENTS, KeySettingsRefusedError, parseAzureKeyId, type AzureEnvironment } from '@atrest/kms';
 import { refusal, type Refusal } from '../refusal.js';
 import { textOf, type ProviderBinding, type ProviderSettings } from './provider-binding.js';
 
-/** Where the vaults of each Azure cloud live. A key identifier of any other host is refused: a project must not choose whom we talk to. */
-const VAULT_SUFFIXES: Readonly<Record<string, string>> = {
-  AZURE: 'vault.azure.net',
-  AZURE_CHINA: 'vault.azure.cn',
-  AZURE_US_GOVERNMENT: 'vault.usgovcloudapi.net',
-};
-
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-/** Azure's own rule: 3 to 24 letters, digits and hyphens; begins with a letter, ends with no hyphen, no two hyphens together. */
-const VAULT_NAME = /^(?=.{3,24}$)[a-zA-Z](?:-?[a-zA-Z0-9])*$/;
-const KEY_IDENTIFIER = /^https:\/\/([a-zA-Z0-9.-]+)\/keys\/([a-zA-Z0-9-]{1,127})(?:\/([0-9a-fA-F]{32}))?$/;
 
-/** The parts of a key identifier, or null when it is none. */
-export interface AzureKeyIdentifier {
-  readonly host: string;
-  readonly name: string;
-  /** Null when the identifier names no version. */
-  readonly version: string | null;
-}
-
-export function parseAzureKeyIdentifier(text: string): AzureKeyIdentifier | null {
-  const match = KEY_IDENTIFIER.exec(text);
-  if (match === null) return null;
-  const [, host = '', name = '', version] = match;
-  return { host: host.toLowerCase(), name, version: version ?? null };
-}
+const environmentOf = (settings: ProviderSettings): AzureEnvironment | undefined =>
+  AZURE_ENVIRONMENTS.find((environment) => environment === textOf(settings, 'azureEnvironment'));
 
 const invalid = (name: string, rule: string) => refusal('INVALID_ATTRIBUTE', `azureKeyVault.${name} ${rule}`, [name]);
 
@@ -34,26 +13,24 @@ function refuseSettings(settings: ProviderSettings): Refusal | null {
   for (const name of ['clientID', 'tenantID', 'subscriptionID']) {
     if (name in settings && !UUID.test(textOf(settings, name))) return invalid(name, 'must be a UUID.');
   }
-  const environment = textOf(settings, 'azureEnvironment');
-  const suffix = VAULT_SUFFIXES[environment];
-  if (suffix === undefined) {
-    return refusal('AZURE_KEY_VAULT_ENVIRONMENT_NOT_SUPPORTED', `There is no Azure environment ${environment}.`, [environment]);
+  const environment = environmentOf(settings);
+  if (environment === undefined) {
+    const name = textOf(settings, 'azureEnvironment');
+    return refusal('AZURE_KEY_VAULT_ENVIRONMENT_NOT_SUPPORTED', `There is no Azure environment ${name}.`, [name]);
   }
-  const vault = textOf(settings, 'keyVaultName');
-  if (!VAULT_NAME.test(vault)) return invalid('keyVaultName', 'is not the name of a key vault (3 to 24 letters, digits and hyphens).');
-  return refuseKeyIdentifier(textOf(settings, 'keyIdentifier'), `${vault.toLowerCase()}.${suffix}`);
+  return refuseKeyIdentifier(textOf(settings, 'keyIdentifier'), environment, textOf(settings, 'keyVaultName'));
 }
 
-function refuseKeyIdentifier(text: string, host: string): Refusal | null {
+function refuseKeyIdentifier(text: string, environment: AzureEnvironment, vault: string): Refusal | null {
   const wrong = (rule: string) =>
-    refusal('AZURE_KEY_VAULT_KEY_IDENTIFIER_INVALID_FORMAT', `azureKeyVault.keyIdentifier ${rule}`, ['keyIdentifier']);
-  const key = parseAzureKeyIdentifier(text);
-  if (key === null)
-    return wrong('must be the full URL of a key version: https://<vault>/keys/<name>/<version of 32 hexadecimal characters>.');
-  if (key.host !== host) return wrong(`names the host ${key.host}, but the vault's is ${host}.`);
-  // Without a version Azure would use whichever is the newest: what was wrapped by an older one must name it.
-  if (key.version === null) return wrong('must name the version of the key.');
-  return null;
+    refusal('AZURE_KEY_VAULT_KEY_IDENTIFIER_INVALID_FORMAT', `azureKeyVault.keyIdentifier ${rule}.`, ['keyIdentifier']);
+  try {
+    const { host } = parseAzureKeyId(text, environment);
+    return host.startsWith(`${vault.toLowerCase()}.`) ? null : wrong(`names a vault of ${host}, but keyVaultName is ${vault}`);
+  } catch (error) {
+    if (error instanceof KeySettingsRefusedError) return wrong(error.rule);
+    throw error;
+  }
 }
 
 function refuseSecret(secret: string): Refusal | null {
@@ -106,12 +83,17 @@ export const azureBinding: ProviderBinding = {
     CANARY_DIFFERS: ['NO_PERMISSION_TO_ENCRYPT_DECRYPT', 'The key gave back other bytes than were wrapped with it.'],
   },
   wrapAdvice: 'Allow the operation wrapKey on it, and look whether it has expired.',
-  keepKey: (settings, resolvedKeyId) => {
-    const key = parseAzureKeyIdentifier(resolvedKeyId) ?? parseAzureKeyIdentifier(textOf(settings, 'keyIdentifier'));
+  keepKey: (settings, resolvedKeyId, ending) => {
+    const { name, version } = parseAzureKeyId(resolvedKeyId, environmentOf(settings) ?? 'AZURE');
     const vault = textOf(settings, 'keyVaultName');
-    return {
-      command: `az keyvault key set-attributes --vault-name ${vault} --name ${key?.name ?? ''} --version ${key?.version ?? ''} --expires <a later date, e.g. 2030-12-31T00:00:00Z>`,
-      explanation: `Moves the expiry date. A key that was deleted already comes back with: az keyvault key recover --vault-name ${vault} --name ${key?.name ?? ''}`,
-    };
+    return ending === 'deletion'
+      ? {
+          command: `az keyvault key recover --vault-name ${vault} --name ${name}`,
+          explanation: 'Brings the deleted key back, as long as it is not purged.',
+        }
+      : {
+          command: `az keyvault key set-attributes --vault-name ${vault} --name ${name} --version ${version} --expires <a later date>`,
+          explanation: 'Moves the expiry date, e.g. to 2030-12-31T00:00:00Z.',
+        };
   },
 };

@@ -1,49 +1,22 @@
+import { KeySettingsRefusedError, parseGcpKeyVersion, requireGcpKeyVersion } from '@atrest/kms';
 import { refusal, type Refusal } from '../refusal.js';
 import { textOf, type ProviderBinding, type ProviderSettings } from './provider-binding.js';
 
-const VERSION_NAME =
-  /^projects\/([a-z0-9.:-]{1,100})\/locations\/([a-z0-9-]{1,63})\/keyRings\/([a-zA-Z0-9_-]{1,63})\/cryptoKeys\/([a-zA-Z0-9_-]{1,63})\/cryptoKeyVersions\/([1-9][0-9]{0,9})$/;
-
-/** The parts of `projects/…/cryptoKeyVersions/n`, or null when it is none. */
-export interface GcpKeyVersionName {
-  readonly project: string;
-  readonly location: string;
-  readonly keyRing: string;
-  readonly cryptoKey: string;
-  readonly version: string;
-}
-
-export function parseGcpKeyVersion(text: string): GcpKeyVersionName | null {
-  const match = VERSION_NAME.exec(text);
-  if (match === null) return null;
-  const [, project = '', location = '', keyRing = '', cryptoKey = '', version = ''] = match;
-  return { project, location, keyRing, cryptoKey, version };
-}
-
 function refuseSettings(settings: ProviderSettings): Refusal | null {
-  if (parseGcpKeyVersion(textOf(settings, 'keyVersionResourceID')) !== null) return null;
-  const detail =
-    'googleCloudKms.keyVersionResourceID must be projects/<project>/locations/<location>/keyRings/<ring>/cryptoKeys/<key>/cryptoKeyVersions/<number>.';
-  return refusal('INVALID_ATTRIBUTE', detail, ['keyVersionResourceID']);
+  try {
+    requireGcpKeyVersion(textOf(settings, 'keyVersionResourceID'));
+    return null;
+  } catch (error) {
+    if (!(error instanceof KeySettingsRefusedError)) throw error;
+    return refusal('INVALID_ATTRIBUTE', `googleCloudKms.${error.message}`, [error.field]);
+  }
 }
 
-/** Says what is missing without saying what is there. */
+/** The adapter reads the document; what it refuses is refused under the same code. Here only what cannot be one at all. */
 function refuseSecret(secret: string): Refusal | null {
-  const wrong = (rule: string) =>
-    refusal('INVALID_GOOGLE_CLOUD_CREDENTIALS', `googleCloudKms.serviceAccountKey ${rule}`, ['serviceAccountKey']);
-  let key: unknown;
-  try {
-    key = JSON.parse(secret);
-  } catch {
-    return wrong('must be the JSON document of a service account key, as one string.');
-  }
-  if (typeof key !== 'object' || key === null) return wrong('must be the JSON document of a service account key.');
-  const { type, client_email: email, private_key: privateKey } = key as Record<string, unknown>;
-  // Other types (external_account, impersonated_service_account) carry addresses and commands that we would follow.
-  if (type !== 'service_account') return wrong('must have the type service_account.');
-  if (typeof email !== 'string' || !/^[^\s@]+@[^\s@]+$/.test(email)) return wrong('has no client_email.');
-  if (typeof privateKey !== 'string' || !privateKey.includes('PRIVATE KEY')) return wrong('has no private_key.');
-  return null;
+  if (secret.trimStart().startsWith('{')) return null;
+  const detail = 'googleCloudKms.serviceAccountKey must be the JSON document that Google Cloud gave out, as one string.';
+  return refusal('INVALID_GOOGLE_CLOUD_CREDENTIALS', detail, ['serviceAccountKey']);
 }
 
 /** `googleCloudKms`: a key version in Google Cloud KMS, reached with a service account key or a service account of this installation. */
@@ -89,9 +62,9 @@ export const gcpBinding: ProviderBinding = {
   },
   wrapAdvice: 'Grant cloudkms.cryptoKeyVersions.useToEncrypt on it.',
   keepKey: (settings, resolvedKeyId) => {
-    const key = parseGcpKeyVersion(resolvedKeyId) ?? parseGcpKeyVersion(textOf(settings, 'keyVersionResourceID'));
-    const of = `--key ${key?.cryptoKey ?? ''} --keyring ${key?.keyRing ?? ''} --location ${key?.location ?? ''} --project ${key?.project ?? ''}`;
-    const version = key?.version ?? '';
+    const key = parseGcpKeyVersion(resolvedKeyId) ?? requireGcpKeyVersion(textOf(settings, 'keyVersionResourceID'));
+    const of = `--key ${key.cryptoKey} --keyring ${key.keyRing} --location ${key.location} --project ${key.projectId}`;
+    const { version } = key;
     return {
       command: `gcloud kms keys versions restore ${version} ${of} && gcloud kms keys versions enable ${version} ${of}`,
       explanation: 'Takes the version out of its scheduled destruction. It comes out disabled, so it is enabled as well.',

@@ -50,18 +50,18 @@ export interface ProviderBinding {
   /** Fields that a first enabling may leave out, with their values then. */
   readonly defaults: ProviderSettings;
   /** Checks what can be checked without asking the KMS. Nothing is trimmed or corrected: a stored name is the name that was given. */
-  refuseSettings(settings: ProviderSettings): Refusal | null;
-  refuseSecret(secret: string): Refusal | null;
+  readonly refuseSettings: (settings: ProviderSettings) => Refusal | null;
+  readonly refuseSecret: (secret: string) => Refusal | null;
   /** The key as the project named it, and where it lives. */
-  keyOf(settings: ProviderSettings): { readonly keyId: string; readonly region: string | null };
+  readonly keyOf: (settings: ProviderSettings) => { readonly keyId: string; readonly region: string | null };
   /** Whether the key is named by something that can be moved to another key; then each check wraps as well. */
-  namesAlias(settings: ProviderSettings): boolean;
+  readonly namesAlias: (settings: ProviderSettings) => boolean;
   /** The code with which new settings are refused for a verdict, and what to do about it. */
   readonly refusals: Readonly<Record<DefinitiveReason, readonly [RefusalCode, string]>>;
   /** What lets the credentials wrap, e.g. `Allow kms:Encrypt on it.` */
   readonly wrapAdvice: string;
   /** How the approaching end of the key is called off. */
-  keepKey(settings: ProviderSettings, resolvedKeyId: string): KeepKeyAdvice;
+  readonly keepKey: (settings: ProviderSettings, resolvedKeyId: string, ending: 'deletion' | 'expiry') => KeepKeyAdvice;
 }
 
 /** A text field's value; '' where the settings have none. */
