@@ -23,6 +23,7 @@ import type { Cluster } from './cluster-view.js';
 import {
   addHistory,
   lockCluster,
+  markJoined,
   openConcerns,
   processesOf,
   retireProcesses,
@@ -32,11 +33,13 @@ import {
   type StoredProcess,
 } from './clusters.repository.js';
 import { concernChanges } from './concerns.js';
-import { desiredProcesses, nextPhaseLimit } from './desired-processes.js';
-import { processGoal } from './process-goal.js';
+import { nextPhaseLimit, type ClusterOrder } from './desired-processes.js';
+import { addressOf, processGoal } from './process-goal.js';
+import { isRemoved } from './process-view.js';
 import { splitChange, type ClusterChange } from './settings/cluster-settings.js';
 import { canonical } from './settings/read-document.js';
 import { versionOf } from './settings/render-cluster.js';
+import { hasJoined, planProcesses } from './update-plan.js';
 
 const EVENTS: Readonly<Record<ClusterEventName, EventDefinition<ClusterSummary>>> = {
   updated: clusterUpdated,
@@ -61,6 +64,13 @@ export type Advance =
   | { readonly outcome: 'gone' }
   | { readonly outcome: 'refused'; readonly code: ClusterRefusal }
   | { readonly outcome: 'advanced'; readonly cluster: Cluster };
+
+/** What a cluster's state and wishes order its processes to be. */
+export const orderOf = (cluster: Cluster): ClusterOrder => ({
+  state: cluster.state,
+  disabledReason: cluster.disabledReason,
+  paused: cluster.settings.paused,
+});
 
 /** The state of a cluster as other services may remember it. */
 export function summaryOf(cluster: Cluster, processes: readonly StoredProcess[]): ClusterSummary {
@@ -119,8 +129,9 @@ export class ClusterLifecycle {
     }
     const key = keyFact(await findKeyConfiguration(query, draft.cluster.projectId, draft.cluster.settings.encryptionAtRestProvider), now);
     if (key !== null) this.apply(draft, key, {}, now);
+    await this.settleChanges(tx, draft, now);
     await this.giveOrders(tx, draft, now);
-    const observed = observedFact(draft.cluster.state, draft.processes, now);
+    const observed = observedFact(orderOf(draft.cluster), draft.processes, now);
     if (observed !== null) this.apply(draft, observed, {}, now);
     await this.write(tx, draft, now);
     await this.raiseConcerns(tx, draft, now);
@@ -170,9 +181,34 @@ export class ClusterLifecycle {
     return null;
   }
 
+  /** Notes which processes have arrived in the cluster, and lets go of the ones that have left it. */
+  private async settleChanges(tx: Transaction, draft: Draft, now: Date): Promise<void> {
+    const { processes } = draft;
+    const joined = processes.filter((process) => process.joining && hasJoined(process, processes, now)).map((process) => process.id);
+    const left = draft.cluster.state === 'DELETING' ? [] : processes.filter((process) => process.leaving && isRemoved(process));
+    if (joined.length > 0) await markJoined(tx, joined);
+    if (left.length > 0) {
+      await retireProcesses(
+        tx,
+        left.map((process) => process.id),
+        now,
+      );
+      await moveGoals(
+        tx,
+        left.map((process) => process.hostId),
+        now,
+      );
+      this.parts.logger.info({ clusterId: draft.cluster.id, processes: left.map(addressOf) }, 'processes have left a cluster');
+    }
+    draft.processes = processes
+      .filter((process) => !left.includes(process))
+      .map((process) => (joined.includes(process.id) ? { ...process, joining: false } : process));
+  }
+
   /** Gives agents the goals that follow from the state. A goal that is the same moves nothing. */
   private async giveOrders(tx: Transaction, draft: Draft, now: Date): Promise<void> {
-    const desired = desiredProcesses(draft.cluster, draft.processes, now);
+    const orders = planProcesses(orderOf(draft.cluster), draft.processes, now);
+    const ordered = draft.processes.map((process) => ({ ...process, desired: orders.get(process.id)?.desired ?? process.desired }));
     const definition = {
       id: draft.cluster.id,
       name: draft.cluster.name,
@@ -180,11 +216,12 @@ export class ClusterLifecycle {
       encryptionAtRestProvider: draft.cluster.settings.encryptionAtRestProvider,
     };
     const changed = draft.processes.flatMap((process) => {
-      const order = desired.get(process.id) ?? { desired: process.desired, reason: process.goal.reason };
-      const goal = processGoal(definition, draft.processes, process, order);
+      const order = orders.get(process.id) ?? { desired: process.desired, reason: process.goal.reason, mayStart: true, yields: false };
+      const goal = processGoal(definition, ordered, process, order);
       if (canonical(goal) === canonical(process.goal)) return [];
       const desiredSince = order.desired === process.desired ? process.desiredSince : now;
-      return [{ ...process, goal, desired: order.desired, desiredSince }];
+      const yieldsSince = order.yields ? (process.yieldsSince ?? now) : null;
+      return [{ ...process, goal, desired: order.desired, desiredSince, yieldsSince }];
     });
     if (changed.length === 0) return;
     const versions = await moveGoals(
@@ -211,7 +248,11 @@ export class ClusterLifecycle {
       );
     }
     if (cluster.deletedAt !== null) {
-      await retireProcesses(tx, cluster.id, now);
+      await retireProcesses(
+        tx,
+        processes.map((process) => process.id),
+        now,
+      );
       await moveGoals(
         tx,
         processes.map((process) => process.hostId),
@@ -225,7 +266,7 @@ export class ClusterLifecycle {
     if (cluster.deletedAt !== null) return null;
     if (cluster.state === 'DISABLED') return new Date(now.getTime() + LOOK_AGAIN_DISABLED_MS);
     if (!MOVING_STATES.includes(cluster.state)) return null;
-    const limit = nextPhaseLimit(cluster, processes, now)?.getTime() ?? Infinity;
+    const limit = nextPhaseLimit(orderOf(cluster), processes, now)?.getTime() ?? Infinity;
     return new Date(Math.min(limit, now.getTime() + LOOK_AGAIN_MS));
   }
 

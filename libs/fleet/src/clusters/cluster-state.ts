@@ -10,6 +10,8 @@ export type ClusterFact =
   | { readonly kind: 'all-stopped' }
   /** Every process runs, each replica set has a primary and each mongos answers. */
   | { readonly kind: 'all-ready' }
+  /** As `all-ready`, but for processes that are still joining, leaving or to be restarted: the cluster can be used while they are. */
+  | { readonly kind: 'all-serving' }
   | { readonly kind: 'all-removed' }
   | { readonly kind: 'restore-started' }
   | { readonly kind: 'restore-ended' };
@@ -49,6 +51,7 @@ const remove = go('DELETING', 'deletion-started');
  * one that does not keeps the state (see {@link decide}). Notes on cells that are not obvious:
  * - DISABLING × key-usable: the key came back while processes still stop. There is nothing to wait for; the goal turns round (F35).
  * - DISABLED × all-ready is ignored: processes that somebody started by hand do not make a cluster enabled (F34).
+ * - UPDATING and ENABLING × all-stopped: the cluster is paused, so being stopped is what it was asked for. Nobody looks for that fact otherwise.
  * - DELETING ignores the key: deleting needs none, and stopping is what deletion does anyway.
  */
 const TABLE: Readonly<Record<ClusterState, Readonly<Record<ClusterFactKind, Cell>>>> = {
@@ -59,6 +62,7 @@ const TABLE: Readonly<Record<ClusterState, Readonly<Record<ClusterFactKind, Cell
     'deletion-accepted': remove,
     'all-stopped': 'ignored',
     'all-ready': go('IDLE', 'updated'),
+    'all-serving': go('UPDATING', 'updated'),
     'all-removed': 'ignored',
     'restore-started': 'ignored',
     'restore-ended': 'ignored',
@@ -70,6 +74,7 @@ const TABLE: Readonly<Record<ClusterState, Readonly<Record<ClusterFactKind, Cell
     'deletion-accepted': remove,
     'all-stopped': 'ignored',
     'all-ready': 'ignored',
+    'all-serving': 'ignored',
     'all-removed': 'ignored',
     'restore-started': go('RESTORING', 'updated'),
     'restore-ended': 'ignored',
@@ -79,8 +84,9 @@ const TABLE: Readonly<Record<ClusterState, Readonly<Record<ClusterFactKind, Cell
     'key-usable': 'ignored',
     'change-accepted': go('UPDATING', 'updated', 'apply-change'),
     'deletion-accepted': remove,
-    'all-stopped': 'ignored',
+    'all-stopped': go('IDLE', 'updated'),
     'all-ready': go('IDLE', 'updated'),
+    'all-serving': 'ignored',
     'all-removed': 'ignored',
     'restore-started': 'ignored',
     'restore-ended': 'ignored',
@@ -92,6 +98,7 @@ const TABLE: Readonly<Record<ClusterState, Readonly<Record<ClusterFactKind, Cell
     'deletion-accepted': remove,
     'all-stopped': go('DISABLED', 'disabled'),
     'all-ready': 'ignored',
+    'all-serving': 'ignored',
     'all-removed': 'ignored',
     'restore-started': 'ignored',
     'restore-ended': 'ignored',
@@ -103,6 +110,7 @@ const TABLE: Readonly<Record<ClusterState, Readonly<Record<ClusterFactKind, Cell
     'deletion-accepted': remove,
     'all-stopped': 'ignored',
     'all-ready': 'ignored',
+    'all-serving': 'ignored',
     'all-removed': 'ignored',
     'restore-started': 'ignored',
     'restore-ended': 'ignored',
@@ -112,8 +120,9 @@ const TABLE: Readonly<Record<ClusterState, Readonly<Record<ClusterFactKind, Cell
     'key-usable': 'ignored',
     'change-accepted': go('ENABLING', 'updated', 'apply-change'),
     'deletion-accepted': remove,
-    'all-stopped': 'ignored',
+    'all-stopped': go('IDLE', 'enabled'),
     'all-ready': go('IDLE', 'enabled'),
+    'all-serving': go('UPDATING', 'enabled'),
     'all-removed': 'ignored',
     'restore-started': 'ignored',
     'restore-ended': 'ignored',
@@ -125,6 +134,7 @@ const TABLE: Readonly<Record<ClusterState, Readonly<Record<ClusterFactKind, Cell
     'deletion-accepted': remove,
     'all-stopped': 'ignored',
     'all-ready': 'ignored',
+    'all-serving': 'ignored',
     'all-removed': 'ignored',
     'restore-started': 'ignored',
     'restore-ended': go('IDLE', 'updated'),
@@ -136,6 +146,7 @@ const TABLE: Readonly<Record<ClusterState, Readonly<Record<ClusterFactKind, Cell
     'deletion-accepted': { refused: 'DELETION_ALREADY_REQUESTED' },
     'all-stopped': 'ignored',
     'all-ready': 'ignored',
+    'all-serving': 'ignored',
     'all-removed': go('DELETING', 'deleted', 'mark-deleted'),
     'restore-started': 'ignored',
     'restore-ended': 'ignored',

@@ -20,6 +20,7 @@ const facts: readonly ClusterFact[] = [
   { kind: 'deletion-accepted' },
   { kind: 'all-stopped' },
   { kind: 'all-ready' },
+  { kind: 'all-serving' },
   { kind: 'all-removed' },
   { kind: 'restore-started' },
   { kind: 'restore-ended' },

@@ -38,11 +38,16 @@ interface ProcessRow {
   db_path: string | null;
   extra_arguments: string[];
   adopted: boolean;
+  arguments_version: number;
+  joining: boolean;
+  leaving: boolean;
+  yields_since: Date | null;
   desired: Desired;
   desired_since: Date;
   goal: ProcessGoal;
   goal_version: number;
   last_heard_at: Date | null;
+  given_up_at: Date | null;
   reported_version: number | null;
   observation: ProcessObservation | null;
 }
@@ -68,7 +73,8 @@ function clusterOf(row: ClusterRow): Cluster {
     state: row.state,
     stateSince: row.state_since,
     disabledReason: row.disabled_reason,
-    settings: row.settings,
+    // What was stored by a release that could not pause says nothing of it.
+    settings: { ...row.settings, paused: row.settings.paused ?? false },
     pendingChanges: row.pending_changes,
     processArgs: row.process_args,
     createdAt: row.created_at,
@@ -99,13 +105,18 @@ function processOf(row: ProcessRow): StoredProcess {
     observation: row.observation,
     reportedGoalVersion: row.reported_version,
     hostHeardAt: row.last_heard_at,
+    joining: row.joining,
+    leaving: row.leaving,
+    lost: row.given_up_at !== null,
+    yieldsSince: row.yields_since,
+    argumentsVersion: row.arguments_version,
   };
 }
 
 /** The processes of clusters, by cluster id; in the order shard members, config servers, routers. */
 export async function processesOf(query: Query, clusterIds: readonly string[]): Promise<Map<string, StoredProcess[]>> {
   const found = await query<ProcessRow>(
-    `SELECT process.*, host.hostname, host.last_heard_at, host.reported_version, observation.data AS observation
+    `SELECT process.*, host.hostname, host.last_heard_at, host.given_up_at, host.reported_version, observation.data AS observation
        FROM process
        JOIN host ON host.id = process.host_id
        LEFT JOIN observation ON observation.process_id = process.id
@@ -222,14 +233,14 @@ export async function writeCluster(tx: Transaction, before: Cluster, after: Clus
 export async function insertProcess(
   tx: Transaction,
   clusterId: string,
-  process: ProcessDefinition,
+  process: ProcessDefinition & { readonly joining: boolean },
   stored: { readonly goal: ProcessGoal; readonly goalVersion: number; readonly now: Date },
 ): Promise<void> {
   await rows(
     tx,
     `INSERT INTO process (id, cluster_id, host_id, kind, replica_set, member_id, priority, votes, arbiter_only, port, db_path, extra_arguments,
-                          adopted, desired, desired_since, goal, goal_version, created_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $15)`,
+                          adopted, desired, desired_since, goal, goal_version, joining, created_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $15)`,
     [
       process.id,
       clusterId,
@@ -248,6 +259,7 @@ export async function insertProcess(
       stored.now,
       JSON.stringify(stored.goal),
       stored.goalVersion,
+      process.joining,
     ],
   );
   await rows(tx, 'INSERT INTO usage_period (process_id, cluster_id, started_at) VALUES ($1, $2, $3)', [process.id, clusterId, stored.now]);
@@ -261,23 +273,43 @@ export async function writeProcessGoal(
     readonly desiredSince: Date;
     readonly goal: ProcessGoal;
     readonly goalVersion: number;
+    readonly yieldsSince: Date | null;
   },
 ): Promise<void> {
-  await rows(tx, 'UPDATE process SET desired = $2, desired_since = $3, goal = $4, goal_version = $5 WHERE id = $1', [
+  await rows(tx, 'UPDATE process SET desired = $2, desired_since = $3, goal = $4, goal_version = $5, yields_since = $6 WHERE id = $1', [
     process.id,
     process.desired,
     process.desiredSince,
     JSON.stringify(process.goal),
     process.goalVersion,
+    process.yieldsSince,
   ]);
 }
 
-/** The cluster is gone: its processes are nobody's goal any more and are no longer metered. */
-export async function retireProcesses(tx: Transaction, clusterId: string, now: Date): Promise<void> {
-  await rows(tx, 'DELETE FROM concern WHERE process_id IN (SELECT id FROM process WHERE cluster_id = $1)', [clusterId]);
-  await rows(tx, 'DELETE FROM observation WHERE process_id IN (SELECT id FROM process WHERE cluster_id = $1)', [clusterId]);
-  await rows(tx, 'UPDATE process SET removed_at = $2 WHERE cluster_id = $1 AND removed_at IS NULL', [clusterId, now]);
-  await rows(tx, 'UPDATE usage_period SET ended_at = $2 WHERE cluster_id = $1 AND ended_at IS NULL', [clusterId, now]);
+/** Processes have arrived in their cluster. */
+export async function markJoined(tx: Transaction, processIds: readonly string[]): Promise<void> {
+  await rows(tx, 'UPDATE process SET joining = false WHERE id = ANY($1) AND joining', [processIds]);
+}
+
+/** Processes are to be taken out of their cluster. */
+export async function markLeaving(tx: Transaction, processIds: readonly string[]): Promise<void> {
+  await rows(tx, 'UPDATE process SET leaving = true WHERE id = ANY($1) AND NOT leaving', [processIds]);
+}
+
+/** Gives a process other arguments; it runs by them once it has been restarted. */
+export async function changeArguments(tx: Transaction, processId: string, extraArguments: readonly string[]): Promise<void> {
+  await rows(tx, 'UPDATE process SET extra_arguments = $2, arguments_version = arguments_version + 1 WHERE id = $1', [
+    processId,
+    JSON.stringify(extraArguments),
+  ]);
+}
+
+/** Processes that are gone are nobody's goal any more and are no longer metered. */
+export async function retireProcesses(tx: Transaction, processIds: readonly string[], now: Date): Promise<void> {
+  await rows(tx, 'DELETE FROM concern WHERE process_id = ANY($1)', [processIds]);
+  await rows(tx, 'DELETE FROM observation WHERE process_id = ANY($1)', [processIds]);
+  await rows(tx, 'UPDATE process SET removed_at = $2 WHERE id = ANY($1) AND removed_at IS NULL', [processIds, now]);
+  await rows(tx, 'UPDATE usage_period SET ended_at = $2 WHERE process_id = ANY($1) AND ended_at IS NULL', [processIds, now]);
 }
 
 export async function addHistory(

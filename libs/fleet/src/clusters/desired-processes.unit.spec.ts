@@ -16,8 +16,9 @@ const disabling: ClusterOrder = {
     detail: 'KEY_DISABLED',
     since: after(0).toISOString(),
   },
+  paused: false,
 };
-const enabling: ClusterOrder = { state: 'ENABLING', disabledReason: null };
+const enabling: ClusterOrder = { state: 'ENABLING', disabledReason: null, paused: false };
 
 const sharded = () => [processView('mongos'), processView('mongod'), processView('mongod', { memberId: 1 }), processView('config')];
 
@@ -62,10 +63,10 @@ describe('phases', () => {
       after(3),
     );
     expect(ordered(processes, 'stopped')).toEqual(['mongos', 'mongod', 'mongod', 'config']);
-    expect(observedFact('DISABLING', processes, after(3))).toBeNull();
+    expect(observedFact(disabling, processes, after(3))).toBeNull();
     expect(
       observedFact(
-        'DISABLING',
+        disabling,
         processes.map((each) => obey(each, after(4))),
         after(4),
       ),
@@ -80,7 +81,7 @@ describe('phases', () => {
       seen.push(ordered(processes, 'running'));
     }
     expect(seen).toEqual([['config'], ['mongod', 'mongod', 'config'], ['mongos', 'mongod', 'mongod', 'config']]);
-    expect(observedFact('ENABLING', processes, after(3))).toEqual({ kind: 'all-ready' });
+    expect(observedFact(enabling, processes, after(3))).toEqual({ kind: 'all-ready' });
   });
 
   it('F30 an unreachable host holds up the next phase for the limit and no longer', () => {
@@ -88,6 +89,37 @@ describe('phases', () => {
     expect(nextPhaseLimit(disabling, processes, after(1))).toEqual(after(PHASE_LIMIT_MS));
     expect(ordered(give(disabling, processes, after(PHASE_LIMIT_MS - 1)), 'stopped')).toEqual(['mongos']);
     expect(ordered(give(disabling, processes, after(PHASE_LIMIT_MS)), 'stopped')).toEqual(['mongos', 'mongod', 'mongod']);
+  });
+
+  it('let nothing start again that waits for its turn to stop', () => {
+    const mayStart = (order: ClusterOrder) => {
+      const desired = desiredProcesses(order, sharded(), after(0));
+      return [...desired.values()].map((each) => [each.desired, each.mayStart]);
+    };
+    const waiting = ['running', false];
+    expect(mayStart(disabling)).toEqual(expect.arrayContaining([['stopped', true], waiting]));
+    expect(mayStart(disabling).filter(([desired]) => desired === 'running')).toEqual([waiting, waiting, waiting]);
+    expect(mayStart(enabling).every(([, may]) => may === true)).toBe(true);
+  });
+
+  it('stop a paused cluster in the same order, and keep it stopped through a key that comes and goes', () => {
+    for (const state of ['UPDATING', 'ENABLING'] as const) {
+      const paused: ClusterOrder = { state, disabledReason: null, paused: true };
+      let processes = sharded();
+      for (let step = 0; step < 3; step += 1) {
+        expect(observedFact(paused, processes, after(step))).toBeNull();
+        processes = give(paused, processes, after(step)).map((each) => obey(each, after(step)));
+      }
+      expect(observedFact(paused, processes, after(3))).toEqual({ kind: 'all-stopped' });
+    }
+  });
+
+  it('wait for nobody whose host was given up', () => {
+    const processes = sharded().map((each) => ({ ...each, lost: each.kind === 'mongos' }));
+    const stopping = give(disabling, processes, after(0));
+    expect(ordered(give(disabling, stopping, after(1)), 'stopped')).toEqual(['mongos', 'mongod', 'mongod']);
+    const deleting = processes.map((each) => ({ ...each, desired: 'removed' as const, ...(!each.lost && { observation: null }) }));
+    expect(observedFact({ state: 'DELETING', paused: false }, deleting, after(1))).toEqual({ kind: 'all-removed' });
   });
 
   it('a clock that is set back by days holds no phase up', () => {
@@ -99,8 +131,8 @@ describe('phases', () => {
   it('believes no report that does not answer the present goal', () => {
     const before = processView('mongod', { observation: observation('x', { status: 'stopped' }) });
     const [process] = give(disabling, [before], after(0)) as [ClusterProcess];
-    expect(observedFact('DISABLING', [process], after(1))).toBeNull();
-    expect(observedFact('DISABLING', [{ ...process, reportedGoalVersion: process.goalVersion }], after(1))).toEqual({
+    expect(observedFact(disabling, [process], after(1))).toBeNull();
+    expect(observedFact(disabling, [{ ...process, reportedGoalVersion: process.goalVersion }], after(1))).toEqual({
       kind: 'all-stopped',
     });
   });
@@ -122,7 +154,7 @@ describe('phases', () => {
         fc.array(fc.constantFrom('mongos' as const, 'mongod' as const, 'config' as const), { minLength: 1, maxLength: 8 }),
         fc.array(fc.record({ answers: fc.array(fc.nat(7)), ms: fc.integer({ min: 0, max: 8_000 }) }), { maxLength: 20 }),
         (state, kinds, steps) => {
-          const order: ClusterOrder = state === 'DISABLING' ? disabling : { state, disabledReason: null };
+          const order: ClusterOrder = state === 'DISABLING' ? disabling : { state, disabledReason: null, paused: false };
           const target: Desired = state === 'DISABLING' ? 'stopped' : state === 'ENABLING' ? 'running' : 'removed';
           let processes = kinds.map((kind) => processView(kind, { desired: target === 'running' ? 'stopped' : 'running' }));
           let clock = 0;

@@ -48,7 +48,7 @@ function checkPath(path: string, host: PlacementHost, adopted: boolean, field: s
   return normal;
 }
 
-function checkArguments(args: readonly string[], adopted: boolean, field: string): readonly string[] {
+export function checkArguments(args: readonly string[], adopted: boolean, field: string): readonly string[] {
   if (adopted) return args;
   // mongod takes a long name with one dash as well as with two.
   const own = args
@@ -123,20 +123,27 @@ function checkPathsApart(processes: readonly ProcessDefinition[], hosts: readonl
   }
 }
 
-/** Processes that the user named, checked against the hosts they are to run on. @throws {Refusal} */
+/**
+ * Processes that the user named, checked against the hosts they are to run on and against the processes that stay beside them. Answers the new ones.
+ * @param others every other process of the cluster; only the ones in `staying` count for its shape
+ * @throws {Refusal}
+ */
 export function namedProcesses(
   named: readonly SelfManagedProcess[],
   cluster: { readonly id: string; readonly clusterType: ClusterType },
   hosts: readonly PlacementHost[],
+  others: readonly ProcessDefinition[] = [],
+  staying: readonly ProcessDefinition[] = others,
 ): readonly ProcessDefinition[] {
   const members = new Map<string, number>();
+  for (const { replicaSet, memberId } of others) members.set(replicaSet ?? '', Math.max(members.get(replicaSet ?? '') ?? 0, memberId + 1));
   const processes = named.map((process, index): ProcessDefinition => {
     const field = `selfManaged.processes[${index}]`;
     const host = hostOf(process, hosts, field);
     const adopted = process.adopted ?? false;
     const id = newObjectId();
     if (host.usedPorts.includes(process.port))
-      throw invalid(`${field}: port ${process.port} of ${host.hostname} belongs to another cluster.`);
+      throw invalid(`${field}: port ${process.port} of ${host.hostname} belongs to another process.`);
     if (process.kind !== 'mongos' && process.replicaSet == null) {
       throw new Refusal('MISSING_ATTRIBUTE', `${field}.replicaSet is missing.`, [`${field}.replicaSet`]);
     }
@@ -165,16 +172,17 @@ export function namedProcesses(
       adopted,
     };
   });
+  const together = [...staying, ...processes];
   checkUnique(
-    processes.map((process) => `${process.hostname}:${process.port}`),
+    together.map((process) => `${process.hostname}:${process.port}`),
     'The address',
   );
   checkUnique(
-    processes.map((process) => process.dbPath && `${process.hostname}:${process.dbPath}`),
+    together.map((process) => process.dbPath && `${process.hostname}:${process.dbPath}`),
     'The data path',
   );
   checkPathsApart(processes, hosts);
-  checkShape(cluster.clusterType, processes);
-  checkSets(processes);
+  checkShape(cluster.clusterType, together);
+  checkSets(together);
   return processes;
 }

@@ -121,9 +121,12 @@ class Placement {
     });
   }
 
-  set(name: string, kind: 'mongod' | 'config', members: readonly MemberRequest[]): void {
+  /** @param existing hosts of the members that the set has already, one entry per member */
+  set(name: string, kind: 'mongod' | 'config', members: readonly MemberRequest[], existing: readonly string[] = [], firstId = 0): void {
     const together = new Map<string, number>();
-    members.forEach((member, memberId) => {
+    for (const hostId of existing) together.set(hostId, (together.get(hostId) ?? 0) + 1);
+    members.forEach((member, index) => {
+      const memberId = firstId + index;
       const slot = this.best(together);
       if (slot === undefined) throw new NoRoomError(`member ${memberId} of replica set ${name}`, this.slots.length);
       together.set(slot.host.id, (together.get(slot.host.id) ?? 0) + 1);
@@ -150,6 +153,9 @@ class Placement {
   }
 }
 
+/** The replica set of a shard that Atrest places. */
+export const shardName = (clusterName: string, index: number): string => `${clusterName}-shard-${index}`;
+
 /** Where the data of a process that Atrest creates lies. */
 export function dbPathOf(dataFolder: string, clusterId: string, processId: string): string {
   return posix.join(dataFolder, clusterId, processId);
@@ -173,6 +179,31 @@ export function place(request: PlacementRequest, hosts: readonly PlacementHost[]
   }
 }
 
+/**
+ * Places further members of a replica set, or a further set, of a cluster that exists: on the loopback where `near` is, else never there.
+ * @throws {NoRoomError} when one finds no place; none is placed then.
+ */
+export function placeMembers(
+  request: {
+    readonly clusterId: string;
+    readonly replicaSet: string;
+    readonly kind: 'mongod' | 'config';
+    readonly members: readonly MemberRequest[];
+    readonly firstMemberId: number;
+    readonly existing: readonly Pick<ProcessDefinition, 'hostId'>[];
+    readonly near: Pick<ProcessDefinition, 'hostname'>;
+  },
+  hosts: readonly PlacementHost[],
+): readonly ProcessDefinition[] {
+  const placement = new Placement(
+    request.clusterId,
+    hosts.filter((host) => isLoopback(host.hostname) === isLoopback(request.near.hostname)),
+  );
+  const hostIds = request.existing.map((process) => process.hostId);
+  placement.set(request.replicaSet, request.kind, request.members, hostIds, request.firstMemberId);
+  return placement.result;
+}
+
 function placeOn(request: PlacementRequest, hosts: readonly PlacementHost[]): readonly ProcessDefinition[] {
   const placement = new Placement(request.clusterId, hosts);
   if (request.clusterType === 'REPLICASET') {
@@ -184,7 +215,7 @@ function placeOn(request: PlacementRequest, hosts: readonly PlacementHost[]): re
     'config',
     Array.from({ length: CONFIG_SERVERS }, () => ({ priority: 1, votes: 1 })),
   );
-  request.shards.forEach((members, index) => placement.set(`${request.clusterName}-shard-${index}`, 'mongod', members));
+  request.shards.forEach((members, index) => placement.set(shardName(request.clusterName, index), 'mongod', members));
   placement.routers(ROUTERS);
   return placement.result;
 }

@@ -1,5 +1,16 @@
-import type { ClusterType, EncryptionAtRestProvider, ProcessGoal, ProcessKind } from '@atrest/contracts';
+import type { ClusterType, EncryptionAtRestProvider, ProcessGoal, ProcessKind, ReplicaSetChanges } from '@atrest/contracts';
 import type { Desired } from './process-view.js';
+
+/** What a process is ordered to be. */
+export interface ProcessOrder {
+  readonly desired: Desired;
+  /** For the agent's log; null for a running process. */
+  readonly reason: string | null;
+  /** False while it still runs only because its turn to stop has not come: found stopped, it stays so. */
+  readonly mayStart: boolean;
+  /** It has to let another member be primary. */
+  readonly yields: boolean;
+}
 
 /** What a process is started with: the part that does not change with the state of its cluster. */
 export interface ProcessDefinition {
@@ -22,6 +33,15 @@ export interface ProcessDefinition {
   readonly adopted: boolean;
 }
 
+/** A process of a cluster, with how it stands to the others at present. */
+export interface OrderedProcess extends ProcessDefinition {
+  readonly desired: Desired;
+  readonly joining: boolean;
+  readonly leaving: boolean;
+  readonly lost: boolean;
+  readonly argumentsVersion: number;
+}
+
 /** The cluster as far as its processes are started by it. */
 export interface ClusterDefinition {
   readonly id: string;
@@ -32,16 +52,17 @@ export interface ClusterDefinition {
 
 const byMember = (a: ProcessDefinition, b: ProcessDefinition): number => a.memberId - b.memberId || (a.id < b.id ? -1 : 1);
 
-const address = (process: ProcessDefinition): string => `${process.hostname}:${process.port}`;
+/** How its replica set and its clients name a process. */
+export const addressOf = (process: Pick<ProcessDefinition, 'hostname' | 'port'>): string => `${process.hostname}:${process.port}`;
 
 /** Seed list of a set: `<set>/<host:port>,…` */
 export function connectionOf(set: string, members: readonly ProcessDefinition[]): string {
-  return `${set}/${members.map(address).join(',')}`;
+  return `${set}/${members.map(addressOf).join(',')}`;
 }
 
 /** The replica sets of one kind, by name, members in the order of their ids. */
-export function setsOf(processes: readonly ProcessDefinition[], kind: ProcessKind): Map<string, ProcessDefinition[]> {
-  const sets = new Map<string, ProcessDefinition[]>();
+export function setsOf<P extends ProcessDefinition>(processes: readonly P[], kind: ProcessKind): Map<string, P[]> {
+  const sets = new Map<string, P[]>();
   for (const process of [...processes].sort(byMember)) {
     if (process.kind !== kind || process.replicaSet === null) continue;
     sets.set(process.replicaSet, [...(sets.get(process.replicaSet) ?? []), process]);
@@ -57,36 +78,63 @@ export const isLoopback = (hostname: string): boolean => LOOPBACK.has(hostname);
 /** Loopback always, so that the agent reaches its processes; the host's own name where others must reach them. */
 const bindIpOf = (hostname: string): string => (isLoopback(hostname) ? '127.0.0.1' : `127.0.0.1,${hostname}`);
 
+/** What has left its set is no part of it. */
+const isOut = (process: OrderedProcess): boolean => process.leaving && process.desired === 'removed';
+
+/** The processes that others reach their set or cluster by: not the ones on their way in or out, unless all of the set are new. */
+export function reachable<P extends OrderedProcess>(processes: readonly P[]): P[] {
+  return processes.filter((process) => {
+    if (process.leaving || process.lost) return false;
+    return (
+      !process.joining || processes.every((each) => each.replicaSet !== process.replicaSet || each.kind !== process.kind || each.joining)
+    );
+  });
+}
+
+const memberOf = (process: ProcessDefinition): ReplicaSetChanges['joining'][number] => ({
+  id: process.memberId,
+  host: addressOf(process),
+  priority: process.priority,
+  votes: process.votes,
+  arbiterOnly: process.arbiterOnly,
+});
+
 function replicaSetOf(
   cluster: ClusterDefinition,
-  processes: readonly ProcessDefinition[],
-  process: ProcessDefinition,
+  processes: readonly OrderedProcess[],
+  process: OrderedProcess,
+  yields: boolean,
 ): ProcessGoal['replicaSet'] {
   if (process.replicaSet === null) return null;
-  const members = setsOf(processes, process.kind).get(process.replicaSet) ?? [];
+  const all = (setsOf(processes, process.kind).get(process.replicaSet) ?? []).filter((each) => !isOut(each));
+  // All members of a set that does not exist yet make it together.
+  const isNew = all.every((member) => member.joining);
+  const members = isNew ? all : all.filter((member) => !member.joining);
   // The first member that can become primary: an arbiter or a member without priority could not be stepped up.
-  const leader = members.find((member) => member.priority > 0 && !member.arbiterOnly);
+  const leader = members.find((member) => member.priority > 0 && !member.arbiterOnly && !member.leaving && !member.lost);
+  const changes: ReplicaSetChanges = {
+    joining: isNew ? [] : all.filter((member) => member.joining && !member.leaving).map(memberOf),
+    leaving: all.filter((member) => member.leaving).map(addressOf),
+    yields,
+  };
+  const changed = changes.joining.length > 0 || changes.leaving.length > 0 || yields;
   return {
     name: process.replicaSet,
     role: process.kind === 'config' ? 'config' : cluster.clusterType === 'REPLICASET' ? 'plain' : 'shard',
-    members: members.map((member) => ({
-      id: member.memberId,
-      host: address(member),
-      priority: member.priority,
-      votes: member.votes,
-      arbiterOnly: member.arbiterOnly,
-    })),
+    members: members.map(memberOf),
     leads: leader?.id === process.id,
+    ...(changed && { changes }),
   };
 }
 
-function routerOf(processes: readonly ProcessDefinition[], process: ProcessDefinition): ProcessGoal['router'] {
+function routerOf(processes: readonly OrderedProcess[], process: OrderedProcess): ProcessGoal['router'] {
   if (process.kind !== 'mongos') return null;
-  const [config] = setsOf(processes, 'config');
-  const leader = processes.filter((each) => each.kind === 'mongos').sort(byMember)[0];
+  const others = reachable(processes);
+  const [config] = setsOf(others, 'config');
+  const leader = others.filter((each) => each.kind === 'mongos').sort(byMember)[0];
   return {
     configDB: config === undefined ? '' : connectionOf(...config),
-    shards: [...setsOf(processes, 'mongod')].map(([name, members]) => ({ name, connection: connectionOf(name, members) })),
+    shards: [...setsOf(others, 'mongod')].map(([name, members]) => ({ name, connection: connectionOf(name, members) })),
     leads: leader?.id === process.id,
   };
 }
@@ -97,9 +145,9 @@ function routerOf(processes: readonly ProcessDefinition[], process: ProcessDefin
  */
 export function processGoal(
   cluster: ClusterDefinition,
-  processes: readonly ProcessDefinition[],
-  process: ProcessDefinition,
-  order: { readonly desired: Desired; readonly reason: string | null },
+  processes: readonly OrderedProcess[],
+  process: OrderedProcess,
+  order: ProcessOrder,
 ): ProcessGoal {
   return {
     id: process.id,
@@ -108,15 +156,17 @@ export function processGoal(
     kind: process.kind,
     desired: order.desired,
     reason: order.reason,
+    ...(!order.mayStart && { mayStart: false }),
     requiresKey: cluster.encryptionAtRestProvider !== 'NONE',
-    // An adopted process keeps its data whatever happens to its cluster here: Atrest did not make it.
-    deleteData: order.desired === 'removed' && !process.adopted,
+    // An adopted process keeps its data whatever happens to its cluster here: Atrest did not make it. So does one that only leaves its cluster.
+    deleteData: order.desired === 'removed' && !process.adopted && !process.leaving,
     adopted: process.adopted,
     bindIp: bindIpOf(process.hostname),
     port: process.port,
     dbPath: process.dbPath,
     extraArguments: [...process.extraArguments],
-    replicaSet: replicaSetOf(cluster, processes, process),
+    ...(process.argumentsVersion > 0 && { argumentsVersion: process.argumentsVersion }),
+    replicaSet: replicaSetOf(cluster, processes, process, order.yields),
     router: routerOf(processes, process),
   };
 }

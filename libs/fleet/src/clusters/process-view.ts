@@ -23,10 +23,23 @@ export interface ProcessView {
   readonly reportedGoalVersion: number | null;
   /** When the host's agent was last heard of. */
   readonly hostHeardAt: Date | null;
+  /** Added to a cluster that exists: not a member of its replica set, or its set no shard of the cluster, yet. */
+  readonly joining: boolean;
+  /** To be taken out of its cluster. */
+  readonly leaving: boolean;
+  /** Its host was given up: nobody waits for it any more. */
+  readonly lost: boolean;
+  /** Since when it has been ordered to step down; null when it may be primary. */
+  readonly yieldsSince: Date | null;
+  /** Grows with each change of its arguments. */
+  readonly argumentsVersion: number;
 }
 
+/** Carries the cluster: neither on its way in nor on its way out, and not lost. */
+export const isServing = (process: ProcessView): boolean => !process.joining && !process.leaving && !process.lost;
+
 /** The agent has answered the present goal: what it reported before says nothing about whether the goal is reached. */
-const answersGoal = (process: ProcessView): boolean =>
+export const answersGoal = (process: ProcessView): boolean =>
   process.reportedGoalVersion !== null && process.reportedGoalVersion >= process.goalVersion;
 
 /**
@@ -34,6 +47,7 @@ const answersGoal = (process: ProcessView): boolean =>
  * started by its agent without the control plane, and nothing better can be known.
  */
 export function isStopped(process: ProcessView): boolean {
+  if (process.lost) return process.desired !== 'running';
   const seen = process.observation;
   return (
     process.desired !== 'running' &&
@@ -46,7 +60,13 @@ export function isStopped(process: ProcessView): boolean {
 
 /** The agent knows that the process is to be removed and no longer names it. */
 export function isRemoved(process: ProcessView): boolean {
-  return process.desired === 'removed' && answersGoal(process) && process.observation === null;
+  return process.desired === 'removed' && (process.lost || (answersGoal(process) && process.observation === null));
+}
+
+/** Runs by arguments that were changed since: it has to be restarted. */
+export function isOutdated(process: ProcessView): boolean {
+  const { observation } = process;
+  return observation !== null && observation.pid !== null && (observation.argumentsVersion ?? 0) < process.argumentsVersion;
 }
 
 /** Observed to run and listen since the present goal was given, by an agent that was heard of recently. */

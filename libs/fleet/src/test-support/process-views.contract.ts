@@ -50,6 +50,11 @@ export function processView(kind: ProcessKind, change: Partial<ClusterProcess> =
     dbPath: kind === 'mongos' ? null : `/data/${own}`,
     extraArguments: [],
     adopted: false,
+    joining: false,
+    leaving: false,
+    lost: false,
+    yieldsSince: null,
+    argumentsVersion: 0,
     ...change,
   };
 }

@@ -54,6 +54,8 @@ export interface ClusterSettings {
   readonly redactClientLogData: boolean;
   readonly globalClusterSelfManagedSharding: boolean;
   readonly adaptiveCapacity: 'ENABLED' | 'DISABLED' | null;
+  /** Stopped by its owner's wish, whatever its state. */
+  readonly paused: boolean;
 }
 
 export type ClusterChange = Partial<ClusterSettings>;
@@ -83,10 +85,11 @@ export const DEFAULT_SETTINGS: Omit<ClusterSettings, 'clusterType' | 'shards'> =
   redactClientLogData: false,
   globalClusterSelfManagedSharding: false,
   adaptiveCapacity: null,
+  paused: false,
 };
 
 /** Changes that need no process and no key: they hold at once even while the cluster is disabled. Binaries may be patched then, and protection must not wait. */
-const AT_ONCE = ['mongoDBVersion', 'terminationProtectionEnabled'] as const satisfies readonly (keyof ClusterSettings)[];
+const AT_ONCE = ['mongoDBVersion', 'terminationProtectionEnabled', 'paused'] as const satisfies readonly (keyof ClusterSettings)[];
 
 /** Splits a change to a disabled cluster into what holds at once and what waits until the cluster is enabled. */
 export function splitChange(change: ClusterChange): { readonly now: ClusterChange; readonly later: ClusterChange } {
@@ -96,7 +99,8 @@ export function splitChange(change: ClusterChange): { readonly now: ClusterChang
 }
 
 /** Whether a change alters what processes are started with. */
-export const movesProcesses = (change: ClusterChange): boolean => change.encryptionAtRestProvider !== undefined;
+export const movesProcesses = (change: ClusterChange): boolean =>
+  change.encryptionAtRestProvider !== undefined || change.paused !== undefined;
 
 const nodesOf = (shard: ShardSettings): number[] =>
   ['electable', 'readOnly', 'analytics'].map((kind) =>

@@ -103,8 +103,13 @@ function plainFields(document: ClusterDocument): ClusterChange {
     redactClientLogData: document.redactClientLogData,
     globalClusterSelfManagedSharding: document.globalClusterSelfManagedSharding,
     adaptiveCapacity: document.adaptiveCapacity,
+    paused: document.paused,
   }) as ClusterChange;
 }
+
+/** Shards in the order of their sets' names: `x-shard-2` before `x-shard-10`. */
+export const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number =>
+  a.localeCompare(b, 'en', { numeric: true });
 
 /** What stands for the topology of a cluster whose processes are all named by the user and that says nothing about regions. */
 function topologyOfNamedProcesses(document: ClusterDocument): ShardDraft[] | null {
@@ -115,7 +120,7 @@ function topologyOfNamedProcesses(document: ClusterDocument): ShardDraft[] | nul
     if (process.kind === 'mongod') sets.set(process.replicaSet ?? '', (sets.get(process.replicaSet ?? '') ?? 0) + 1);
   }
   const none = NO_NODES;
-  return [...sets.values()].map((nodeCount) => ({
+  return [...sets].sort(byName).map(([, nodeCount]) => ({
     zoneName: 'Zone 1',
     // No cloud is involved, but the API has no value for that; GLOBAL at least names no place.
     regions: [

@@ -1,7 +1,7 @@
 import type { ClusterChange, ClusterSettings, NodeSettings, RegionSettings, ShardSettings } from './cluster-settings.js';
 import { atlasStateName } from '../cluster-state.js';
 import type { Cluster, ClusterProcess, ClusterWithProcesses } from '../cluster-view.js';
-import { connectionOf, setsOf } from '../process-goal.js';
+import { connectionOf, reachable, setsOf } from '../process-goal.js';
 import { renderSelfManaged } from './render-self-managed.js';
 import { renderLegacy } from './render-legacy.js';
 import { apiTime, diskSizeOf, equalShards } from './render-common.js';
@@ -31,9 +31,10 @@ export const wantedSettings = (cluster: Cluster): ClusterSettings => ({
 /** The connection string of a cluster that has been up once, else null: Atlas shows none while CREATING. */
 export function connectionString(view: ClusterWithProcesses): string | null {
   if (view.cluster.state === 'CREATING') return null;
-  const routers = view.processes.filter((process) => process.kind === 'mongos');
+  const processes = reachable(view.processes);
+  const routers = processes.filter((process) => process.kind === 'mongos');
   if (routers.length > 0) return `mongodb://${routers.map((each) => `${each.hostname}:${each.port}`).join(',')}/`;
-  const [set] = setsOf(view.processes, 'mongod');
+  const [set] = setsOf(processes, 'mongod');
   if (set === undefined) return null;
   const [name, seeds] = connectionOf(...set).split('/') as [string, string];
   return `mongodb://${seeds}/?replicaSet=${name}`;
@@ -119,7 +120,7 @@ function common(view: ClusterWithProcesses, settings: ClusterSettings, options: 
     encryptionAtRestProvider: settings.encryptionAtRestProvider,
     backupEnabled: settings.backupEnabled,
     pitEnabled: settings.pitEnabled,
-    paused: false,
+    paused: settings.paused,
     mongoDBMajorVersion: settings.mongoDBMajorVersion ?? majorOf(mongoDBVersion),
     mongoDBVersion,
     versionReleaseSystem: settings.versionReleaseSystem,

@@ -1,6 +1,9 @@
 import { isSilent } from '../../hosts/host-liveness.js';
 import type { ClusterProcess, ClusterWithProcesses } from '../cluster-view.js';
+import { isOutdated } from '../process-view.js';
 import { apiTime } from './render-common.js';
+
+const timeOf = (moment: string | null | undefined): string | null => (moment == null ? null : apiTime(new Date(moment)));
 
 /** Values of arguments that are secrets by their name, e.g. `--kmipClientCertificatePassword`. */
 const SECRET_ARGUMENT = /password|secret|token|credential/i;
@@ -17,6 +20,25 @@ export function maskArguments(args: readonly string[]): string[] {
     if (named !== undefined && SECRET_ARGUMENT.test(named)) return `${named}${MASK}`;
     return arg.replace(/(\/\/[^/@:\s]*:)[^@/\s]*@/g, `$1${MASK}@`);
   });
+}
+
+/**
+ * Arguments as a client sends them back, with the secrets that it was not shown put in again. `null`: one is starred that was never shown so.
+ */
+export function unmaskArguments(args: readonly string[], current: readonly string[]): readonly string[] | null {
+  const shown = maskArguments(current);
+  const real = args.map((arg, index) => {
+    if (!arg.includes(MASK)) return arg;
+    const at = shown.findIndex((each, position) => each === arg && (arg !== MASK || shown[position - 1] === args[index - 1]));
+    return at === -1 ? null : (current[at] as string);
+  });
+  return real.every((arg) => arg !== null) ? real : null;
+}
+
+function changeOf(process: ClusterProcess): 'JOINING' | 'LEAVING' | 'RESTARTING' | null {
+  if (process.leaving) return 'LEAVING';
+  if (process.joining) return 'JOINING';
+  return isOutdated(process) && !process.lost ? 'RESTARTING' : null;
 }
 
 function renderProcess(process: ClusterProcess, now: Date): object {
@@ -40,6 +62,10 @@ function renderProcess(process: ClusterProcess, now: Date): object {
     error: seen?.error ?? null,
     stale: isSilent(process.hostHeardAt, now),
     lastHeardAt: process.hostHeardAt === null ? null : apiTime(process.hostHeardAt),
+    stopOverdueSince: timeOf(seen?.stopOverdueSince),
+    startedByHandAt: timeOf(seen?.startedByHandAt),
+    change: changeOf(process),
+    lost: process.lost,
   };
 }
 
