@@ -9,6 +9,7 @@ export type { VaultDenial, VaultRefusal } from './azure-key-vault/vault-access.j
 export type { GoogleCloudFault } from './google-cloud-kms/faults.js';
 export type { DevelopmentGoogleCloudKms, DevelopmentGoogleCloudKmsOptions, GoogleCloudCall } from './google-cloud-kms/google-cloud-kms.js';
 export { startDevelopmentGoogleCloudKms } from './google-cloud-kms/start.js';
+export { faultScale } from './fault-scale.js';
 export { FakeKeyProvider, FakeKms, FakeKmsError } from './fake-key-provider.js';
 export { DevelopmentKmipServer, type DevelopmentKmipServerOptions, type KmipCall } from './kmip-server/development-kmip-server.js';
 export { KmipAuthority, type KmipCredentials } from './kmip-server/kmip-authority.js';

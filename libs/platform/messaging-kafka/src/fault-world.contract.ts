@@ -135,6 +135,14 @@ export class FaultWorld {
     );
   }
 
+  /** Aggregates as they are, without events: somebody else sends those. */
+  async record(samples: readonly Sample[]): Promise<void> {
+    await this.source.service.database.query('INSERT INTO aggregate SELECT * FROM unnest($1::text[], $2::int[])', [
+      samples.map(({ id }) => id),
+      samples.map(({ revision }) => revision),
+    ]);
+  }
+
   /** Sends envelopes past the outbox, as they are. */
   async sendAsIs(envelopes: readonly EventEnvelope[]): Promise<void> {
     const transport = transportTo(this.place);
@@ -161,23 +169,28 @@ export class FaultWorld {
     return row?.count ?? 0;
   }
 
-  /** Waits until every projection equals its aggregate; then tells which aggregates lack the effect of a revision, or have one twice or out of order. */
-  async comparison(): Promise<{ readonly wrong: unknown[]; readonly deadLetters: number }> {
-    const aggregates = await this.source.service.database.query<Sample>('SELECT id, revision FROM aggregate ORDER BY id');
+  /** Waits until every projection equals its aggregate. */
+  async projectionsEqualAggregates(): Promise<void> {
     let different = '';
     await waitFor(
       async () => {
+        const aggregates = await this.aggregates();
         const projections = await this.consumerDatabase.query<Sample>('SELECT id, revision FROM projection ORDER BY id');
         different = `${projections.length} of ${aggregates.length} are there`;
-        return isDeepStrictEqual(projections, aggregates);
+        return aggregates.length > 0 && isDeepStrictEqual(projections, aggregates);
       },
       { describe: () => `every projection to equal its aggregate (${different})`, limitMs: LIMIT_MS },
     );
+  }
+
+  /** Waits until every projection equals its aggregate; then tells which aggregates lack the effect of a revision, or have one twice or out of order. */
+  async comparison(): Promise<{ readonly wrong: unknown[]; readonly deadLetters: number }> {
+    await this.projectionsEqualAggregates();
     const effects = await this.consumerDatabase.query<{ subject: string; revisions: number[] }>(
       'SELECT subject, array_agg(revision ORDER BY number) AS revisions FROM effect GROUP BY subject',
     );
     const revisions = new Map(effects.map((effect) => [effect.subject, effect.revisions]));
-    const wrong = aggregates
+    const wrong = (await this.aggregates())
       .map(({ id, revision }) => ({ id, revision, revisions: revisions.get(id) }))
       .filter(
         (each) =>
@@ -187,6 +200,10 @@ export class FaultWorld {
           ),
       );
     return { wrong, deadLetters: (await this.reader.service.messaging.deadLetters.list()).length };
+  }
+
+  private aggregates(): Promise<Sample[]> {
+    return this.source.service.database.query<Sample>('SELECT id, revision FROM aggregate ORDER BY id');
   }
 
   async close(): Promise<void> {
