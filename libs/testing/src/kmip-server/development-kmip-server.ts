@@ -44,6 +44,9 @@ export interface KmipCall {
 
 /** A development tool: a KMIP server on the loopback with keys in memory, states that can be set, and faults on demand. */
 export class DevelopmentKmipServer {
+  /** Where it listens. */
+  readonly host: { readonly host: string; readonly port: number };
+  /** Every question, oldest first. */
   readonly calls: KmipCall[] = [];
   private readonly faults = new KmipFaults();
   private readonly sockets = new Set<Socket>();
@@ -55,6 +58,7 @@ export class DevelopmentKmipServer {
     private readonly front: Server,
     private readonly tls: TlsServer,
   ) {
+    this.host = { host: '127.0.0.1', port: (front.address() as AddressInfo).port };
     front.on('connection', (socket) => this.accept(socket));
     tls.on('secureConnection', (socket) => this.serve(socket));
     // Clients that fail the handshake are what the tests are about.
@@ -78,10 +82,6 @@ export class DevelopmentKmipServer {
       front.listen(0, '127.0.0.1', resolve);
     });
     return new DevelopmentKmipServer(authority, options.with?.store ?? new KmipKeyStore(), options, front, tls);
-  }
-
-  get host(): { readonly host: string; readonly port: number } {
-    return { host: '127.0.0.1', port: (this.front.address() as AddressInfo).port };
   }
 
   /** A new key, active and AES-256 unless said otherwise. */
