@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitFor } from '../../postgres/wait-for.js';
 import { RECORDED_DBPATH_IN_USE, RECORDED_PORT_IN_USE, RECORDED_START, RECORDED_STOP } from '../recorded.fixture.js';
+import { MongodSimControl } from '../control/mongod-sim-control.js';
 import { CLEAN, SimFleet, type SeenLine, type SimProcess, freePort } from '../sim-fleet.fixture.js';
 
 /** Lines that depend on the machine (user, limits) or come from other threads (connections, session cache). */
@@ -134,6 +135,26 @@ describe.concurrent('mongod-sim, a standalone server', () => {
     const client = fleet.direct(ordered);
     await expect(client.db('admin').command({ shutdown: 1 })).rejects.toThrow(/closed/);
     expect(await ordered.exited).toEqual(CLEAN);
+  });
+
+  it('start slowly: nobody is listened to and nothing is promised until its time is over, or it is called off', async () => {
+    const [port, dbPath] = [await freePort(), fleet.dbPath('start-slowly')];
+    new MongodSimControl(join(fleet.folder, `${port}.sock`)).plant({ kind: 'start-slowly', delayMs: 3_600_000 });
+    const slow = await fleet.start({ port, dbPath });
+    await slow.logged(20625);
+    expect(await slow.control.list()).toEqual([{ kind: 'start-slowly', delayMs: 3_600_000 }]);
+    const impatient = fleet.direct(slow, { serverSelectionTimeoutMS: 1 });
+    await expect(impatient.db('admin').command({ ping: 1 })).rejects.toThrow(/ECONNREFUSED|timed out/);
+    expect(slow.ids()).not.toContain(23015);
+    await slow.control.clear('start-slowly');
+    await slow.ready();
+    expect(await fleet.direct(slow).db('admin').command({ ping: 1 })).toMatchObject({ ok: 1 });
+    expect(await slow.kill('SIGTERM')).toEqual(CLEAN);
+
+    // The plan is for every start until it is withdrawn.
+    slow.control.unplant();
+    slow.control.plant({ kind: 'start-slowly', delayMs: 1 });
+    await fleet.startReady({ port, dbPath });
   });
 
   it('reads a configuration file and shows its options as mongod does', async () => {

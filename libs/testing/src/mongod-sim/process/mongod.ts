@@ -100,7 +100,7 @@ export class Mongod implements MongodServer {
           error: 'NamespaceNotFound: config.system.sessions does not exist',
         },
       );
-    await this.#pause(this.faults.startDelayMs);
+    await this.#startSlowly();
     await this.#listen();
     if (this.options.replSet === undefined) writeSessionsCollection(this);
   }
@@ -169,10 +169,18 @@ export class Mongod implements MongodServer {
     return this.#exit(INIT, exitCode);
   }
 
-  /** Waits between steps of the start; never returns when the server is being stopped. */
-  async #pause(ms = 0): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, ms));
+  /** Lets signals in between steps of the start; never returns when the server is being stopped. */
+  async #pause(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, 0));
     if (this.#stopRequested) await forever();
+  }
+
+  /** The fault 'start slowly': until its time is over or it is cleared. */
+  async #startSlowly(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    await this.faults.whileSet('start-slowly', new Promise((resolve) => (timer = setTimeout(resolve, this.faults.startDelayMs))));
+    clearTimeout(timer);
+    await this.#pause();
   }
 
   #faultSet(kind: string): void {

@@ -1,4 +1,4 @@
-import { Int32, UUID } from 'bson';
+import { Int32, type Timestamp, UUID } from 'bson';
 import type { Collection, Db, MongoClient } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitFor } from '../../postgres/wait-for.js';
@@ -14,6 +14,7 @@ const LIMIT = { timeout: 240_000 };
 
 interface Status {
   myState: number;
+  optimes: { appliedOpTime: { ts: Timestamp } };
   members: { name: string; health: number; state: number; stateStr: string; configVersion: number }[];
 }
 
@@ -244,6 +245,27 @@ describe.concurrent('mongod-sim, a replica set of three', () => {
     await expect(set.admin(second).command({ replSetStepDown: 60 })).rejects.toMatchObject({ code: 10107 });
     expect(await increments(third)).toMatchObject({ nModified: new Int32(1) });
     expect(await orders.findOne({ counter: { $exists: true } })).toMatchObject({ counter: 1 });
+  });
+
+  it('fall behind: a secondary takes nothing any more, is not elected, and catches up when it may', LIMIT, async () => {
+    const set = await TestSet.initiated(fleet, FAST, CALM);
+    const [first, late] = [set.at(0), set.at(2)];
+    await set.stepUp(first);
+    const orders = set.client().db('shop').collection('orders');
+    await orders.insertOne({ n: 1 }, { writeConcern: { w: 3, wtimeoutMS: 20_000 } });
+    await late.control.set({ kind: 'fall-behind' });
+    await write(orders, 2, 'majority');
+    await expect(orders.insertOne({ n: 3 }, { writeConcern: { w: 3, wtimeoutMS: 50 } })).rejects.toMatchObject({ code: 64 });
+    const own = fleet.direct(late, { readPreference: 'secondary' }).db('shop').collection('orders');
+    expect(await numbers(own)).toEqual([1]);
+    const [behind, ahead] = await Promise.all([late, first].map(async (member) => (await set.status(member)).optimes.appliedOpTime.ts));
+    expect(behind!.lessThan(ahead!)).toBe(true);
+    await expect(set.admin(late).command({ replSetStepUp: 1 })).rejects.toMatchObject({ code: 125 });
+    expect(await set.primary()).toBe(first);
+
+    await late.control.clear('fall-behind');
+    await orders.insertOne({ n: 4 }, { writeConcern: { w: 3, wtimeoutMS: 20_000 } });
+    expect(await numbers(own)).toEqual([1, 2, 3, 4]);
   });
 
   it('gives the primary role up without a majority, and a hanging primary is replaced', LIMIT, async () => {
