@@ -40,14 +40,14 @@ export {
   type AwsKeySettings,
 } from './aws/aws-key-provider.js';
 export { classifyAwsError, type AwsErrorContext } from './aws/aws-error-classification.js';
-export type { GcpSubjectTokenPolicy } from './gcp/gcp-credentials.js';
+export { GcpConnections, type GcpEndpoint } from './gcp/gcp-connections.js';
+export { parseGcpCredentials, type GcpCredentials, type GcpSubjectTokenPolicy } from './gcp/gcp-credentials.js';
 export { classifyGcpError } from './gcp/gcp-error-classification.js';
 export { parseGcpKeyVersion, requireGcpKeyVersion, type GcpKeyVersionName } from './gcp/gcp-key-names.js';
 export {
   GCP_MECHANISM,
   gcpRequestQuotaOf,
   GcpKeyProvider,
-  type GcpEndpoint,
   type GcpKeyProviderOptions,
   type GcpKeySettings,
 } from './gcp/gcp-key-provider.js';

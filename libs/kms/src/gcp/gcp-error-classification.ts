@@ -187,7 +187,8 @@ function decideHttp(facts: ErrorFacts): Rule | null {
   if (typeof facts.code === 'string' && Object.hasOwn(NETWORK_CODES, facts.code))
     return { transient: NETWORK_CODES[facts.code] ?? 'NETWORK' };
   if (typeof answer === 'string') return decideOauth(answer, facts.words);
-  // The impersonation of a service account answers like any Google API.
+  // The impersonation of a service account answers like any Google API; what it does not find is the account, not the key.
+  if (record(answer)?.['status'] === 'NOT_FOUND') return { definitive: 'CREDENTIALS_INVALID' };
   const status = Object.values(STATUS).find(({ name }) => name === record(answer)?.['status']);
   return status?.rules.find(({ words }) => words === undefined || words.test(facts.words)) ?? null;
 }

@@ -9,6 +9,7 @@ import type { Verdict } from '../verdict.js';
 import { assertWrappable, ciphertextFor } from '../wrapped-blob.js';
 import { crc32c } from './crc32c.js';
 import { GcpAccessTokens } from './gcp-access-tokens.js';
+import { GcpConnections, type GcpEndpoint } from './gcp-connections.js';
 import { parseGcpCredentials, type GcpCredentials, type GcpSubjectTokenPolicy } from './gcp-credentials.js';
 import { classifyGcpError } from './gcp-error-classification.js';
 import { parseGcpKeyVersion, requireGcpKeyVersion, type GcpKeyVersionName } from './gcp-key-names.js';
@@ -21,22 +22,17 @@ export interface GcpKeySettings {
   readonly serviceAccountKey: string;
 }
 
-/** Another place than Google's. */
-export interface GcpEndpoint {
-  readonly host: string;
-  readonly port: number;
-  /** PEM; the system's when left out. */
-  readonly rootCertificates?: string;
-  /** Replaces scheme, host and port of the token endpoints. */
-  readonly tokenOrigin?: string;
-}
-
 /** What the operator of Atrest decides for every Google Cloud key. */
 export interface GcpKeyProviderOptions {
   readonly limiters: CallLimiters;
   readonly metrics: Metrics;
   /** Never taken from a project's settings: it would let a project make us talk to any address of our network. */
   readonly endpoint?: GcpEndpoint;
+  /**
+   * Shared by the providers of a process, which is much cheaper than one for each; it stands for the endpoint then. A provider without
+   * it opens a connection of its own.
+   */
+  readonly connections?: GcpConnections;
   /** 5 s for a request to Cloud KMS, connection included, and as much for each request to a token endpoint. The SDK's own limit is 600 s. */
   readonly requestTimeoutMs?: number;
   /** Which tokens of this machine a project's credential configuration may name; none when left out. */
@@ -63,7 +59,7 @@ export class GcpKeyProvider implements KeyProvider {
   private readonly credentials: GcpCredentials;
   private readonly tokens: GcpAccessTokens;
   private readonly timeoutMs: number;
-  private opened: Promise<KeyManagementServiceClient> | null = null;
+  private readonly connections: GcpConnections;
   private readonly closing = new AbortController();
 
   /** @throws KeySettingsRefusedError when the settings cannot be right, whatever Google would say. */
@@ -71,13 +67,15 @@ export class GcpKeyProvider implements KeyProvider {
     private readonly settings: GcpKeySettings,
     private readonly options: GcpKeyProviderOptions,
   ) {
-    const { requestTimeoutMs = 5_000, endpoint, subjectTokens } = options;
+    const { requestTimeoutMs = 5_000, subjectTokens } = options;
+    this.connections = options.connections ?? new GcpConnections(options.endpoint);
+    const tokenOrigin = this.connections.endpoint?.tokenOrigin;
     this.key = requireGcpKeyVersion(settings.keyVersionResourceID);
     this.credentials = parseGcpCredentials(settings.serviceAccountKey, subjectTokens);
     this.timeoutMs = requestTimeoutMs;
     this.tokens = new GcpAccessTokens(this.credentials, {
       requestTimeoutMs,
-      ...(endpoint?.tokenOrigin !== undefined && { tokenOrigin: endpoint.tokenOrigin }),
+      ...(tokenOrigin !== undefined && { tokenOrigin }),
     });
   }
 
@@ -163,12 +161,14 @@ export class GcpKeyProvider implements KeyProvider {
   }
 
   fresh(): GcpKeyProvider {
-    return new GcpKeyProvider(this.settings, this.options);
+    const { connections: _, ...options } = this.options;
+    const { endpoint } = this.connections;
+    return new GcpKeyProvider(this.settings, { ...options, ...(endpoint !== undefined && { endpoint }) });
   }
 
   close(): void {
     this.closing.abort(new KmsUsageError('This key provider was closed.'));
-    this.disconnect();
+    if (this.options.connections === undefined) this.connections.close();
   }
 
   /** The key above the version, which takes a permission of its own: without it the description says less. */
@@ -208,7 +208,7 @@ export class GcpKeyProvider implements KeyProvider {
 
   private async request<Answer>(send: Send<Answer>, token: string): Promise<Answer> {
     this.closing.signal.throwIfAborted();
-    const client = await (this.opened ??= this.connect());
+    const client = await this.connections.client();
     try {
       const [answer] = await send(client, {
         timeout: this.timeoutMs,
@@ -218,49 +218,9 @@ export class GcpKeyProvider implements KeyProvider {
       });
       return answer;
     } catch (error) {
-      // A connection that is open on our side only would fail for many minutes, and a refused one is tried again only after a pause that grows.
-      if (statusOf(error) === DEADLINE_EXCEEDED || statusOf(error) === UNAVAILABLE) this.disconnect();
+      if (statusOf(error) === DEADLINE_EXCEEDED) this.connections.noAnswer();
       throw error;
     }
-  }
-
-  /** Loaded and opened at the first call: the SDK takes most of a second and 50 MB, and not every process has a key in Google Cloud. */
-  private async connect(): Promise<KeyManagementServiceClient> {
-    const [{ KeyManagementServiceClient: Client }, { googleAuthLibrary, grpc }] = await Promise.all([
-      import('@google-cloud/kms'),
-      import('google-gax'),
-    ]);
-    const { endpoint } = this.options;
-    const roots = endpoint?.rootCertificates;
-    const client = new Client({
-      // All of these are always given: the SDK would otherwise look for credentials, universe and certificates by itself, in the
-      // environment, in the home directory and at the metadata service of the machine, and raise what fails there as an unhandled rejection.
-      apiEndpoint: endpoint?.host ?? 'cloudkms.googleapis.com',
-      port: endpoint?.port ?? 443,
-      universeDomain: 'googleapis.com',
-      authClient: new googleAuthLibrary.PassThroughClient(),
-      sslCreds: grpc.credentials.createSsl(roots === undefined ? null : Buffer.from(roots)),
-      // `fresh()` is to be a new connection in truth.
-      'grpc.use_local_subchannel_pool': 1,
-    });
-    try {
-      // Whatever fails here would be an unhandled rejection in the SDK's methods.
-      await client.initialize();
-    } catch (error) {
-      this.opened = null;
-      throw error;
-    }
-    return client;
-  }
-
-  private disconnect(): void {
-    const { opened } = this;
-    this.opened = null;
-    opened?.then(
-      (client) => client.close(),
-      // The call that wanted the connection has got the error.
-      () => undefined,
-    );
   }
 
   /** Ends with the call, or as soon as the provider is closed. */
@@ -280,7 +240,6 @@ export class GcpKeyProvider implements KeyProvider {
 }
 
 const DEADLINE_EXCEEDED = 4;
-const UNAVAILABLE = 14;
 const UNAUTHENTICATED = 16;
 
 /** The gRPC status of an error; of anything else whatever it has as its code. */
