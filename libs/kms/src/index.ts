@@ -65,3 +65,7 @@ export { classifyAzureError } from './azure/azure-error-classification.js';
 export type { AzureDevelopmentRoute } from './azure/azure-http-client.js';
 export { AzureKeyProvider, azureRequestQuotaOf, type AzureKeyProviderOptions, type AzureKeySettings } from './azure/azure-key-provider.js';
 export type { AzureIdentity, AzureProof } from './azure/azure-token-source.js';
+export { classifyKmipError } from './kmip/kmip-error-classification.js';
+export { KMIP_MECHANISM } from './kmip/kmip-envelope.js';
+export { KmipKeyStateError, KmipKeyTypeError, KmipUnwrapError } from './kmip/kmip-key-errors.js';
+export { KmipKeyProvider, kmipRequestQuotaOf, type KmipKeyProviderOptions, type KmipKeySettings } from './kmip/kmip-key-provider.js';
