@@ -30,14 +30,22 @@ export const PROCESS_KINDS = ['mongod', 'config', 'mongos'] as const;
 export const ProcessKindSchema = z.enum(PROCESS_KINDS);
 export type ProcessKind = z.infer<typeof ProcessKindSchema>;
 
-/** State of a key configuration (DESIGN §5). */
-export const VALIDITY_STATES = ['VALID', 'SUSPECT', 'INVALID'] as const;
+/**
+ * State of a key configuration (DESIGN §5). HELD: proven gone like INVALID, but so many others at the same time that nothing is stopped before a person
+ * has looked. Only INVALID stops anything.
+ */
+export const VALIDITY_STATES = ['VALID', 'SUSPECT', 'HELD', 'INVALID'] as const;
 export const ValidityStateSchema = z.enum(VALIDITY_STATES);
 export type ValidityState = z.infer<typeof ValidityStateSchema>;
 
 /** `enforce` stops databases when a key is proven gone; `observe` only reports what would have been stopped. */
 export const EnforcementModeSchema = z.enum(['enforce', 'observe']);
 export type EnforcementMode = z.infer<typeof EnforcementModeSchema>;
+
+/** Who is told, in the order in which it happens, while a KMS cannot be asked: the longer it lasts, the more. */
+export const ALERT_LEVELS = ['PROJECT_OWNERS', 'OPERATORS', 'ORGANISATION_OWNERS'] as const;
+export const AlertLevelSchema = z.enum(ALERT_LEVELS);
+export type AlertLevel = z.infer<typeof AlertLevelSchema>;
 
 /** Why a validity check said that the key is gone. Only these may ever lead to INVALID. */
 export const DEFINITIVE_REASONS = [

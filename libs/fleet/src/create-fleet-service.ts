@@ -1,3 +1,4 @@
+import { keyConfigurationEvents } from '@atrest/contracts';
 import { accessModule, type SealingKeys } from '@atrest/platform-auth';
 import { EventPublisher, Messaging, messagingMigrations } from '@atrest/platform-messaging';
 import { ServiceDatabase } from '@atrest/platform-persistence';
@@ -17,7 +18,7 @@ import { Hosts } from './hosts/hosts.js';
 import { HOST_CHANNEL } from './hosts/hosts.repository.js';
 import { fleetMigrations } from './migrations/index.js';
 import { Projects } from './projects/projects.js';
-import { keyConfigurationEvents, keyConfigurationHandlers, RECONCILE_CHANNEL } from './projections/key-configuration-handlers.js';
+import { keyConfigurationHandlers, keyConfigurationIgnores, RECONCILE_CHANNEL } from './projections/key-configuration-handlers.js';
 import { AGENT_TASKS, CLOCK, CLUSTERS, ENROLMENT, GOAL_POLL, HOSTS, OBSERVATIONS, ORGANISATIONS, PROJECTS } from './tokens.js';
 
 export interface FleetOptions {
@@ -73,6 +74,7 @@ export async function createFleetService(dependencies: ServiceDependencies, opti
     database,
     transport,
     consumes: keyConfigurationEvents,
+    ignores: [...keyConfigurationIgnores],
     handlers: keyConfigurationHandlers({ lifecycle, clock }),
     clock,
     logger,

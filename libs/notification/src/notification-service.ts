@@ -15,7 +15,7 @@ import { DELIVERY_CHANNEL, Notifier } from './delivery/notifier.js';
 import { SmtpMailTransport } from './delivery/smtp-mail-transport.js';
 import { Notifications1795392200000 } from './migrations/1795392200000-notifications.js';
 import { ClusterProjection } from './projections/clusters.js';
-import { notificationConsumes, notificationHandlers } from './projections/handlers.js';
+import { notificationConsumes, notificationHandlers, notificationIgnores } from './projections/handlers.js';
 import { KeyConfigurationProjection } from './projections/key-configurations.js';
 import { ProjectProjection } from './projections/projects.js';
 
@@ -93,6 +93,7 @@ export async function createNotificationService(
     database,
     transport: events,
     consumes: [...notificationConsumes, ...accessConsumes],
+    ignores: notificationIgnores,
     handlers: [...notificationHandlers({ projects, clusters, announcements }), ...accessHandlers(store)],
     clock,
     logger,

@@ -1,11 +1,6 @@
 import {
-  keyConfigurationAttentionNeeded,
-  keyConfigurationInvalidated,
-  keyConfigurationReachable,
-  keyConfigurationRemoved,
-  keyConfigurationSaved,
-  keyConfigurationUnreachable,
-  keyConfigurationValidated,
+  keyConfigurationEvents,
+  validityBreakerEvents,
   type EventDefinition,
   type EventEnvelope,
   type KeyConfigurationState,
@@ -26,15 +21,8 @@ export const RECONCILE_CHANNEL = 'reconcile';
  */
 const AT_ONCE = 50;
 
-export const keyConfigurationEvents: readonly EventDefinition<KeyConfigurationState>[] = [
-  keyConfigurationSaved,
-  keyConfigurationRemoved,
-  keyConfigurationInvalidated,
-  keyConfigurationValidated,
-  keyConfigurationUnreachable,
-  keyConfigurationReachable,
-  keyConfigurationAttentionNeeded,
-];
+/** On the same topic and of no interest here: the breaker holds a configuration by its state. */
+export const keyConfigurationIgnores = validityBreakerEvents as readonly EventDefinition[];
 
 /**
  * False when it failed, without a trace of it in the transaction. One cluster that cannot be judged must not keep the others running on a key that is gone:

@@ -9,6 +9,7 @@ import {
   clusterEnablingStarted,
   clusterUpdated,
   keyConfigurationAttentionNeeded,
+  keyConfigurationEvents,
   keyConfigurationInvalidated,
   keyConfigurationReachable,
   keyConfigurationRemoved,
@@ -18,6 +19,7 @@ import {
   projectCreated,
   projectDeleted,
   projectUpdated,
+  validityBreakerEvents,
   type EventDefinition,
   type KeyConfigurationState,
 } from '@atrest/contracts';
@@ -54,6 +56,12 @@ export const notificationConsumes: EventDefinition[] = [
   ...CLUSTER_EVENTS,
   clusterConcernRaised,
   ...KEY_CONFIGURATION_EVENTS.map(([definition]) => definition),
+] as EventDefinition[];
+
+/** On the same topics; nobody is told of them yet. */
+export const notificationIgnores: EventDefinition[] = [
+  ...keyConfigurationEvents.filter((definition) => KEY_CONFIGURATION_EVENTS.every(([told]) => told !== definition)),
+  ...validityBreakerEvents,
 ] as EventDefinition[];
 
 /** The handlers of {@link notificationConsumes}. All of them may see an event twice, or after a newer one. */
