@@ -51,6 +51,7 @@ export function readServicesConfiguration(environment: NodeJS.ProcessEnv): Servi
 /** Variables of services that are handed on as they are written. */
 export const HANDED_ON = [
   'ATREST_LOG_LEVEL',
+  'ATREST_KAFKA_SESSION_TIMEOUT',
   'ATREST_CHECK_INTERVAL',
   'ATREST_CHECK_CONFIRMATIONS',
   'ATREST_CHECK_CONFIRMATION_WINDOW',

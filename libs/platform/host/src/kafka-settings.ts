@@ -1,4 +1,16 @@
-import { ConfigError, flag, integer, oneOf, optional, secret, text, url, type Compiled, type ConfigProblem } from '@atrest/platform-config';
+import {
+  ConfigError,
+  duration,
+  flag,
+  integer,
+  oneOf,
+  optional,
+  secret,
+  text,
+  url,
+  type Compiled,
+  type ConfigProblem,
+} from '@atrest/platform-config';
 import type { KafkaTransportOptions } from '@atrest/platform-messaging-kafka';
 import type { SASLOptions } from 'kafkajs';
 import { mskIamTokens, oauthTokens } from './kafka-tokens.js';
@@ -13,6 +25,12 @@ export const kafkaFields = {
   ATREST_KAFKA_REPLICATION_FACTOR: optional(
     integer({ min: 1, max: 15, description: "Copies of each topic that Atrest creates; the broker's default when not set" }),
   ),
+  ATREST_KAFKA_SESSION_TIMEOUT: duration({
+    min: '1s',
+    max: '30m',
+    default: '30s',
+    description: 'How long Kafka waits for a replica that ended without a word before others get its partitions; brokers limit it',
+  }),
   ATREST_KAFKA_TLS: flag({ default: false, description: 'Encrypt connections to the brokers and verify their certificates' }),
   ATREST_KAFKA_TLS_CA: optional(text({ description: "PEM file of the brokers' authorities, in place of the well-known ones" })),
   ATREST_KAFKA_TLS_CERT: optional(text({ description: 'PEM file of a client certificate, where brokers ask for one' })),
@@ -39,7 +57,7 @@ export const kafkaFields = {
 export type KafkaConfiguration = Compiled<typeof kafkaFields>;
 
 /** What the transport is told. */
-export type KafkaSettings = Pick<KafkaTransportOptions, 'brokers' | 'ssl' | 'sasl' | 'replicationFactor'>;
+export type KafkaSettings = Pick<KafkaTransportOptions, 'brokers' | 'ssl' | 'sasl' | 'replicationFactor' | 'sessionTimeoutMs'>;
 
 /** @throws ConfigError naming every setting that another one makes necessary, and files that cannot be read */
 export function kafkaSettings(configuration: KafkaConfiguration): KafkaSettings {
@@ -48,6 +66,7 @@ export function kafkaSettings(configuration: KafkaConfiguration): KafkaSettings 
   const replicationFactor = configuration.ATREST_KAFKA_REPLICATION_FACTOR;
   return {
     brokers: configuration.ATREST_KAFKA_BROKERS.split(','),
+    sessionTimeoutMs: configuration.ATREST_KAFKA_SESSION_TIMEOUT,
     ...(ssl !== undefined && { ssl }),
     ...(sasl !== undefined && { sasl }),
     ...(replicationFactor !== undefined && { replicationFactor }),

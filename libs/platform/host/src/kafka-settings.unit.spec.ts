@@ -28,7 +28,8 @@ const problemsOf = (environment: Record<string, string>): string[] => {
 
 describe('Kafka settings', () => {
   it('are the brokers alone unless more is said', () => {
-    expect(settings({})).toEqual({ brokers: ['a:9092', 'b:9092'] });
+    expect(settings({})).toEqual({ brokers: ['a:9092', 'b:9092'], sessionTimeoutMs: 30_000 });
+    expect(settings({ ATREST_KAFKA_SESSION_TIMEOUT: '45s' }).sessionTimeoutMs).toBe(45_000);
     expect(settings({ ATREST_KAFKA_TLS: 'true', ATREST_KAFKA_REPLICATION_FACTOR: '3' })).toMatchObject({ ssl: {}, replicationFactor: 3 });
     expect(settings({ ATREST_KAFKA_TLS: 'true', ATREST_KAFKA_TLS_CA: pem }).ssl).toEqual({ ca: Buffer.from('certificate') });
   });

@@ -1,0 +1,61 @@
+import { faultScale, kafkaAvailable, waitFor } from '@atrest/testing';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LIMIT_MS, ServicesWorld } from '../test-support/services-world.contract.js';
+
+const VICTIMS = ['fleet', 'kms-validation', 'notification', 'restore-execution'] as const;
+/** The full scale: `ATREST_FAULTS=full` (docs/reference/faults-on-kafka.md). */
+const ROUNDS = faultScale('ROUNDS', 8);
+
+describe.skipIf(!(await kafkaAvailable()))('faults of services in processes of their own', { timeout: 600_000 + ROUNDS * 30_000 }, () => {
+  let world: ServicesWorld;
+
+  beforeAll(async () => {
+    world = await ServicesWorld.start();
+  }, 600_000);
+  afterAll(() => world?.close());
+
+  /** Somewhere within a few changes. */
+  const somewhere = (): number => 1 + Math.floor(Math.random() * 12);
+
+  /** After every projection equals its aggregate: whether there are more than before, and what was parked. */
+  async function outcome(before: Readonly<Record<string, number>>): Promise<{ readonly parked: number; readonly grew: boolean }> {
+    const { aggregates, parked } = await world.comparison();
+    return { parked, grew: ['fleet.project', 'fleet.service_account'].every((kind) => aggregates[kind]! > before[kind]!) };
+  }
+
+  it(`kill -9 of each service at random points, ${ROUNDS} rounds`, async () => {
+    const { aggregates: before } = await world.comparison();
+    const traffic = world.traffic();
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const victim = world.system.programs.get(VICTIMS[round % VICTIMS.length]!)!;
+      await traffic.progress(somewhere());
+      await waitFor(() => victim.pid !== null, { describe: `${victim.name} to run`, limitMs: LIMIT_MS });
+      victim.kill();
+      await waitFor(() => victim.pid === null, { describe: `${victim.name} to end`, limitMs: LIMIT_MS });
+    }
+    await traffic.progress(somewhere());
+    await traffic.stop();
+    expect(await outcome(before)).toEqual({ parked: 0, grew: true });
+    for (const name of VICTIMS) expect(world.system.programs.get(name)!.restarts).toBeGreaterThan(0);
+  });
+
+  it('kill -9 of the broker, of PostgreSQL, and of both', async ({ skip }) => {
+    const kafka = world.system.kafka ?? skip('the broker of KAFKA_BROKERS is not ours to stop');
+    const { aggregates: before } = await world.comparison();
+    const traffic = world.traffic();
+    for (const victims of [['broker'], ['PostgreSQL'], ['broker', 'PostgreSQL']]) {
+      await traffic.progress(somewhere());
+      // Who owns PostgreSQL starts it again.
+      if (victims.includes('PostgreSQL')) process.kill(world.system.postgres.pid, 'SIGQUIT');
+      if (victims.includes('broker')) {
+        await kafka.halt('SIGKILL');
+        // Changes go on: they need no broker.
+        await traffic.progress(somewhere());
+        await kafka.resume();
+      }
+    }
+    await traffic.progress(somewhere());
+    await traffic.stop();
+    expect(await outcome(before)).toEqual({ parked: 0, grew: true });
+  });
+});
