@@ -11,7 +11,7 @@ import { checkCanary, proveKey } from '../canary.js';
 import { KmsUsageError } from '../errors.js';
 import { keyProviderContract } from '../key-provider.contract.js';
 import { AZURE_MECHANISM } from './azure-envelope.js';
-import { AzureKeyProvider } from './azure-key-provider.js';
+import { AzureKeyProvider, azureRequestQuotaOf } from './azure-key-provider.js';
 import { AzureStage, context, limiters, settingsOf, short } from './azure-stage.contract.js';
 
 keyProviderContract(
@@ -115,6 +115,31 @@ describe('Azure Key Vault', () => {
     azure.setAttributes(stage.keyId, { expires: null, notBefore: new Date(Date.now() + 60_000) });
     expect(short(await checkCanary(provider, canary, context))).toBe('usable null');
     expect((await provider.describe()).state).toBe('NOT_YET_ACTIVE');
+  });
+
+  it('describes a key as far as it is told', async () => {
+    const provider = stage.open();
+    const { id } = azure.inject({ kind: 'error', status: 403, code: 'Forbidden', innerCode: 'KeyDisabled', operations: ['getKey'] });
+    expect(await provider.describe()).toMatchObject({ state: 'DISABLED', resolvedKeyId: stage.keyId, algorithm: null, createdAt: null });
+    azure.clearFaults(id);
+    // Who may not look for deleted keys still learns that this one is not there.
+    azure.deleteKey(stage.keyId);
+    azure.deny({ how: 'rbac', operations: ['getDeletedKey'] });
+    await expect(provider.describe()).rejects.toMatchObject({ code: 'KeyNotFound' });
+    azure.inject({ kind: 'throttle', operations: ['getDeletedKey'] });
+    await expect(provider.describe()).rejects.toMatchObject({ code: 'Throttled' });
+  });
+
+  it('asks for one token, however many calls need it at once', async () => {
+    const provider = stage.open();
+    const before = azure.calls().length;
+    await Promise.all(Array.from({ length: 5 }, () => provider.wrap(Buffer.alloc(32, 1), context)));
+    expect(stage.operationsSince(before).filter((operation) => operation === 'token')).toHaveLength(1);
+  });
+
+  it('knows the quotas of a vault per second, the smallest for what it does not know', () => {
+    const quotas = ['RSA-2048', 'RSA-3072', 'RSA-4096', 'READ', 'RSA-1024'].map(azureRequestQuotaOf);
+    expect(quotas).toEqual([200, 50, 25, 200, 25]);
   });
 
   it('works in every cloud, with the tokens and the vaults of that cloud', async () => {
