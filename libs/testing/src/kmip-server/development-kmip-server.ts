@@ -23,6 +23,9 @@ import { answerTo } from './kmip-operations.js';
 export interface DevelopmentKmipServerOptions {
   /** Several servers with the same authority and keys stand for one cluster of appliances. */
   readonly with?: DevelopmentKmipServer;
+  /** 127.0.0.1 and a free port by default. */
+  readonly address?: string;
+  readonly port?: number;
   /** Best first; all by default. */
   readonly versions?: readonly KmipVersion[];
   /** False: DiscoverVersions is refused like an unknown operation. */
@@ -48,6 +51,8 @@ export class DevelopmentKmipServer {
   readonly host: { readonly host: string; readonly port: number };
   /** Every question, oldest first. */
   readonly calls: KmipCall[] = [];
+  /** Connections that were ever accepted. */
+  accepted = 0;
   private readonly faults = new KmipFaults();
   private readonly sockets = new Set<Socket>();
 
@@ -58,7 +63,8 @@ export class DevelopmentKmipServer {
     private readonly front: Server,
     private readonly tls: TlsServer,
   ) {
-    this.host = { host: '127.0.0.1', port: (front.address() as AddressInfo).port };
+    const { address, port } = front.address() as AddressInfo;
+    this.host = { host: address, port };
     front.on('connection', (socket) => this.accept(socket));
     tls.on('secureConnection', (socket) => this.serve(socket));
     // Clients that fail the handshake are what the tests are about.
@@ -79,7 +85,7 @@ export class DevelopmentKmipServer {
     const front = createServer();
     await new Promise<void>((resolve, reject) => {
       front.once('error', reject);
-      front.listen(0, '127.0.0.1', resolve);
+      front.listen(options.port ?? 0, options.address ?? '127.0.0.1', resolve);
     });
     return new DevelopmentKmipServer(authority, options.with?.store ?? new KmipKeyStore(), options, front, tls);
   }
@@ -133,6 +139,7 @@ export class DevelopmentKmipServer {
   }
 
   private accept(socket: Socket): void {
+    this.accepted += 1;
     this.sockets.add(socket);
     socket.on('error', () => undefined).on('close', () => this.sockets.delete(socket));
     const fault = this.faults.takeForConnection();
