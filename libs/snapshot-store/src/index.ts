@@ -17,6 +17,7 @@ export {
 export { assertObjectKey, type ObjectStore, type StoredObject, type Undeleted } from './object-store/object-store.js';
 export { FolderObjectStore } from './object-store/folder-object-store.js';
 export { InMemoryObjectStore } from './object-store/in-memory-object-store.js';
+export { S3ObjectStore, type S3StoreSettings } from './object-store/s3-object-store.js';
 export {
   beginEpoch,
   dataKeyContext,
