@@ -15,6 +15,7 @@ export { DevelopmentKmipServer, type DevelopmentKmipServerOptions, type KmipCall
 export { KmipAuthority, type KmipCredentials } from './kmip-server/kmip-authority.js';
 export type { AnswerFault, ConnectionFault, KmipFault } from './kmip-server/kmip-faults.js';
 export type { KmipStateName, NewKey, StoredKey } from './kmip-server/kmip-key-store.js';
+export { pykmipAvailable, PykmipServer } from './kmip-server/pykmip/pykmip-server.js';
 export { testDatabase, testPostgres, type TestDatabase } from './postgres/test-postgres.js';
 export { waitFor, type WaitForOptions } from './postgres/wait-for.js';
 export type { CaughtMail } from './mail-catcher/caught-mail.js';
@@ -29,7 +30,7 @@ export {
 } from './mongod-sim/index.js';
 export { processEnd, sourceProcess } from './process/source-process.js';
 export { KafkaBroker, type KafkaBrokerOptions } from './kafka/kafka-broker.js';
-export { DEFAULT_KAFKA_VERSION, KafkaNotAvailableError } from './kafka/kafka-distribution.js';
+export { DEFAULT_KAFKA_VERSION, kafkaDistribution, KafkaNotAvailableError, kafkaVersion } from './kafka/kafka-distribution.js';
 export type { KafkaClientFiles, KafkaLogins } from './kafka/kafka-logins.js';
 export { kafkaAvailable, testKafka, type TestKafka } from './kafka/test-kafka.js';
 export { partAvailable, PartMissingError, type PartName } from './parts.js';
