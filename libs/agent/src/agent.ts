@@ -72,6 +72,9 @@ const INTERVALS: AgentIntervals = {
 /** After a refusal the control plane is asked again this often: a credential comes back only when a person acts. */
 const REFUSED_RETRY_MS = 60_000;
 
+/** What a report waits for processes that nobody has looked for or asked yet. Looking takes milliseconds; a lost disk must not make the host silent. */
+const FIRST_LOOK_MS = 3_000;
+
 /** Results that are kept in case their task comes again; far more than can be on the way at a time. */
 const REMEMBERED_TASKS = 1_000;
 
@@ -108,6 +111,10 @@ class RunningAgent implements Agent {
   #channelError: ChannelError | null = null;
   readonly #taskResults = new Map<string, { readonly result: AgentTaskResult; sent: boolean }>();
   #waiters: (() => void)[] = [];
+  /** Reports are numbered by the life of the agent and within it. */
+  #run = 1;
+  #sequence = 0;
+  #waitForLooksUntil = 0;
   #unlock: () => Promise<void> = () => Promise.resolve();
 
   constructor(options: AgentOptions) {
@@ -156,6 +163,7 @@ class RunningAgent implements Agent {
     await this.#state.prepare();
     this.#unlock = await lockStateFolder(this.#state.path);
     try {
+      this.#run = await this.#state.nextRun();
       this.#credential = (await this.#state.credential()) ?? (await this.#enrol());
     } catch (error) {
       await this.#unlock();
@@ -185,7 +193,9 @@ class RunningAgent implements Agent {
     const { token, hostname, dataFolder, portRange, capacity, allowsColocation, controlPlane } = this.#options;
     if (!token)
       throw new ChannelError('CHANNEL.REFUSED', 'This host is not enrolled. Give the agent a one-time token (token or tokenFile).');
-    const request = { token: token.reveal(), hostname, dataFolder, portRange, capacity, allowsColocation, agentVersion: AGENT_VERSION };
+    const host = { hostname, dataFolder, portRange, capacity, allowsColocation, agentVersion: AGENT_VERSION };
+    // On disk before the first try: the next life of this agent must be able to ask for an answer that was lost.
+    const request = { token: token.reveal(), ...host, retrySecret: await this.#state.retrySecret() };
     for (let attempt = 1; ; attempt += 1) {
       try {
         const { hostId, credential } = await this.#channel.enrol(request);
@@ -292,6 +302,7 @@ class RunningAgent implements Agent {
       known.setGoal({ goal, authority, conflict });
       return;
     }
+    this.#waitForLooksUntil = performance.now() + FIRST_LOOK_MS;
     const supervisor = new ProcessSupervisor(this.#context, { goal, authority, conflict });
     this.#supervisors.set(goal.id, supervisor);
     supervisor.start();
@@ -335,11 +346,16 @@ class RunningAgent implements Agent {
 
   #composeReport(): ObservationReport | null {
     if (this.#goal === null && this.#authority !== 'confirmed') return null;
-    const processes = [...this.#supervisors.values()].map((supervisor) => supervisor.observation).filter((each) => each !== null);
+    const supervisors = [...this.#supervisors.values()];
+    // Not before they were looked for: a process that runs would be reported as one that does not.
+    if (performance.now() < this.#waitForLooksUntil && supervisors.some((supervisor) => !supervisor.isKnown)) return null;
+    const processes = supervisors.map((supervisor) => supervisor.observation).filter((each) => each !== null);
+    this.#sequence += 1;
     return {
       goalVersion: this.#goal?.version ?? 0,
       observedAt: this.#clock.now().toISOString(),
       agentVersion: AGENT_VERSION,
+      number: { run: this.#run, sequence: this.#sequence },
       processes: fitLogLines(processes),
     };
   }

@@ -1,5 +1,6 @@
 import type { ProcessGoal } from '@atrest/contracts';
 import type { StepUpChoice } from '@atrest/mongod';
+import type { MembershipStep } from './membership.js';
 
 /** Whether a live process uses the data path (for mongos: the port) of a goal. */
 export type Presence =
@@ -41,6 +42,8 @@ export interface Reality {
   readonly set: SetView | null;
   /** Null unless this mongos leads and is ready. */
   readonly router: RouterView | null;
+  /** What is to be done about the members of its set; null unless this process is primary and changes are ordered. */
+  readonly membership: MembershipStep | null;
   /** Commands that change the set or the cluster: whether one is under way, when the next may come, and when a member was last stepped up in this run. */
   readonly administration: { readonly busy: boolean; readonly retryAt: number; readonly steppedUpAt: number | null };
 }
@@ -66,7 +69,8 @@ export type Action =
   | { readonly kind: 'forget' }
   | { readonly kind: 'initiate' }
   | { readonly kind: 'step-up'; readonly host: string }
-  | { readonly kind: 'add-shards'; readonly names: readonly string[] };
+  | { readonly kind: 'add-shards'; readonly names: readonly string[] }
+  | Extract<MembershipStep, { kind: 'reconfigure' | 'step-down' }>;
 
 /** What to do now. At most one action: each changes reality, and the next decision sees it. */
 export interface Decision {
@@ -117,6 +121,7 @@ function seeStopThrough(begun: { signalledAt: number; killedAt: number | null },
 }
 
 function start({ goal, authority, reality, now }: ConvergeInput): Decision {
+  if (goal.mayStart === false) return blocked('Its cluster is being stopped: it is not started again.');
   if (goal.requiresKey && authority !== 'confirmed') {
     return blocked('It uses a customer key and is started only when the control plane has confirmed the goal.');
   }
@@ -162,6 +167,9 @@ function administration(
       return now < notBefore ? { at: notBefore } : { kind: 'step-up', host: set.choice.host };
     }
   }
+  const { membership } = reality;
+  if (membership?.kind === 'reconfigure' || membership?.kind === 'step-down') return membership;
+  if (membership?.kind === 'blocked') return { blocked: membership.because };
   const missing = missingShards(goal, router) ?? [];
   return missing.length > 0 ? { kind: 'add-shards', names: missing } : null;
 }

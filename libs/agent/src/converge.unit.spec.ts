@@ -34,6 +34,7 @@ const absent: Reality = {
   wasMember: false,
   set: null,
   router: null,
+  membership: null,
   administration: { busy: false, retryAt: 0, steppedUpAt: null },
 };
 const present: Reality = { ...absent, presence: { kind: 'present', pid: 42 } };
@@ -60,6 +61,7 @@ describe('from what is to what should be', () => {
     ['does nothing before it has looked', {}, { ...absent, presence: { kind: 'unknown' } }, null],
     ['stops what should be stopped', { desired: 'stopped' }, { ...present, ready: true }, 'terminate'],
     ['stops what is still starting', { desired: 'stopped' }, present, 'terminate'],
+    ['starts nothing whose turn to stop only comes later', { mayStart: false }, absent, null],
     ['keeps what is stopped', { desired: 'stopped' }, absent, null],
     [
       'F29 sends no second SIGTERM',
@@ -152,6 +154,7 @@ describe('whatever is seen', () => {
   const anyGoal = fc.record({
     desired: fc.constantFrom('running' as const, 'stopped' as const, 'removed' as const),
     requiresKey: fc.boolean(),
+    mayStart: fc.boolean(),
     deleteData: fc.boolean(),
     adopted: fc.boolean(),
     replicaSet: fc.option(fc.boolean().map((leads) => ({ ...goal.replicaSet!, leads }))),
@@ -179,6 +182,7 @@ describe('whatever is seen', () => {
       }),
     ),
     router: fc.option(fc.record({ shards: fc.option(fc.subarray(['s', 't'])) })),
+    membership: fc.constantFrom(null, { kind: 'step-down' } as const, { kind: 'reconfigure', members: [], what: 'adding' } as const),
     administration: fc.record({ busy: fc.boolean(), retryAt: time, steppedUpAt: fc.option(time) }),
   });
   const anyAuthority = fc.constantFrom<Authority>('confirmed', 'remembered');
@@ -195,6 +199,7 @@ describe('whatever is seen', () => {
             expect(wanted.desired).toBe('running');
             expect(reality.presence.kind).toBe('absent');
             expect(authority === 'confirmed' || !wanted.requiresKey).toBe(true);
+            expect(wanted.mayStart).not.toBe(false);
             break;
           case 'terminate':
             expect(wanted.desired).not.toBe('running');
@@ -224,10 +229,12 @@ describe('whatever is seen', () => {
             expect(NOW - (reality.administration.steppedUpAt ?? -Infinity)).toBeGreaterThanOrEqual(settings.stepUpPatienceMs);
             break;
           case 'add-shards':
+          case 'reconfigure':
+          case 'step-down':
           case undefined:
             break;
         }
-        if (action?.kind === 'initiate' || action?.kind === 'step-up' || action?.kind === 'add-shards') {
+        if (['initiate', 'step-up', 'add-shards', 'reconfigure', 'step-down'].includes(action?.kind ?? '')) {
           expect(wanted.desired).toBe('running');
           expect(reality).toMatchObject({ presence: { kind: 'present' }, ready: true, stop: null, administration: { busy: false } });
         }

@@ -35,6 +35,12 @@ export interface ObservedFacts {
   /** Why the set or the cluster is not complete. */
   readonly administrationError: string | null;
   readonly startedByHandAt: Date | null;
+  /** It was a member of its set once. */
+  readonly wasMember: boolean;
+  /** Null when another than this agent started it, and while it does not run. */
+  readonly argumentsVersion: number | null;
+  readonly setMembers: ProcessObservation['setMembers'] | null;
+  readonly shards: readonly string[] | null;
   readonly warnAfterMs: number;
   readonly now: number;
 }
@@ -63,7 +69,7 @@ export function observationOf(facts: ObservedFacts): ProcessObservation {
     pid: facts.pid,
     since: facts.since.toISOString(),
     version: facts.version,
-    memberState: running && facts.isMember ? (hello?.memberState ?? facts.loggedState) : null,
+    memberState: running && facts.isMember ? memberStateOf(facts, hello) : null,
     writable: (hello?.writable ?? false) && facts.complete,
     exitCode: facts.lastEnd?.code ?? null,
     exitSignal: facts.lastEnd?.signal ?? null,
@@ -71,5 +77,14 @@ export function observationOf(facts: ObservedFacts): ProcessObservation {
     lastLogLines: [...(facts.lastEnd?.lines ?? [])],
     stopOverdueSince: overdue?.toISOString() ?? null,
     startedByHandAt: facts.startedByHandAt?.toISOString() ?? null,
+    ...(facts.argumentsVersion !== null && { argumentsVersion: facts.argumentsVersion }),
+    ...(running && facts.setMembers != null && { setMembers: facts.setMembers }),
+    ...(running && facts.shards !== null && { shards: [...facts.shards] }),
   };
+}
+
+/** A member that its set does not have any more says of itself only that it has no configuration. */
+function memberStateOf(facts: ObservedFacts, hello: Hello | null): string | null {
+  if (hello?.kind === 'uninitialized' && facts.wasMember) return 'REMOVED';
+  return hello?.memberState ?? facts.loggedState;
 }

@@ -1,4 +1,4 @@
-import type { ProcessGoal } from '@atrest/contracts';
+import type { ProcessGoal, ProcessObservation, ReplicaSetChanges } from '@atrest/contracts';
 import {
   chooseStepUp,
   MongodConnection,
@@ -10,6 +10,8 @@ import {
 } from '@atrest/mongod';
 import { BackgroundLoop } from '@atrest/platform-time';
 import { missingShards, type RouterView, type SetView } from './converge.js';
+import { nextMembershipStep, type MembershipStep, type SetConfiguration } from './membership.js';
+import { setConfiguration, setHosts } from './set-commands.js';
 
 /** What a server said of itself when it was last asked. */
 export interface ProbeView {
@@ -18,6 +20,16 @@ export interface ProbeView {
   readonly version: string | null;
   readonly set: SetView | null;
   readonly router: RouterView | null;
+  /** Only of a primary, while changes of its set are ordered. */
+  readonly membership: MembershipView | null;
+}
+
+/** A set as its primary has it, and what follows for its agent. */
+export interface MembershipView {
+  readonly step: MembershipStep;
+  /** With votes and priority where the agent may read the configuration. */
+  readonly members: NonNullable<ProcessObservation['setMembers']> | null;
+  readonly configuration: Record<string, unknown> | null;
 }
 
 export interface ProcessProbeOptions {
@@ -34,6 +46,9 @@ const CALM_MS = 1_000;
 /** A single missed answer of a busy server is no news. */
 const MISSED_ANSWERS = 3;
 
+/** What is known of a process that does not answer. */
+export const NOTHING_KNOWN: ProbeView = { answers: false, hello: null, version: null, set: null, router: null, membership: null };
+
 /** Asks one running process, and for a leading process its set or cluster, how it is. Runs beside the supervisor, which never waits for it. */
 export class ProcessProbe {
   readonly #options: ProcessProbeOptions;
@@ -42,7 +57,8 @@ export class ProcessProbe {
   #hurry: NodeJS.Timeout | undefined;
   #missed = 0;
   #primarySeen = false;
-  #view: ProbeView = { answers: false, hello: null, version: null, set: null, router: null };
+  #asked = false;
+  #view: ProbeView = NOTHING_KNOWN;
 
   constructor(options: ProcessProbeOptions) {
     this.#options = options;
@@ -61,6 +77,15 @@ export class ProcessProbe {
 
   get view(): ProbeView {
     return this.#view;
+  }
+
+  get address(): MongodAddress {
+    return this.#options.address;
+  }
+
+  /** It has been asked, whether it answered or not. */
+  get asked(): boolean {
+    return this.#asked;
   }
 
   /** For commands to the process itself. */
@@ -87,8 +112,8 @@ export class ProcessProbe {
   }
 
   #isExpectingChange(): boolean {
-    const { hello, set, router } = this.#view;
-    if (hello === null) return true;
+    const { hello, set, router, membership } = this.#view;
+    if (hello === null || (membership !== null && membership.step.kind !== 'none')) return true;
     if (hello.kind === 'mongos') return missingShards(this.#options.goal(), router) === null;
     return this.#options.goal().replicaSet !== null && hello.primary === null && !hello.writable && (set === null || !set.primarySeen);
   }
@@ -96,9 +121,10 @@ export class ProcessProbe {
   async #ask(): Promise<void> {
     const before = this.#view;
     const outcome = await this.#connection.hello();
+    this.#asked = true;
     if (!outcome.ok) {
       this.#missed += 1;
-      if (this.#missed >= MISSED_ANSWERS) this.#set({ ...before, answers: false, hello: null, set: null, router: null });
+      if (this.#missed >= MISSED_ANSWERS) this.#set({ ...NOTHING_KNOWN, version: before.version });
       return;
     }
     this.#missed = 0;
@@ -112,7 +138,34 @@ export class ProcessProbe {
       version,
       set: goal.replicaSet?.leads ? await this.#lookAtSet(goal, hello) : null,
       router: goal.router?.leads && hello.kind === 'mongos' ? await this.#lookAtRouter(before.router) : null,
+      membership: goal.replicaSet?.changes && hello.memberState === 'PRIMARY' ? await this.#lookAtMembers(goal.replicaSet.changes) : null,
     });
+  }
+
+  async #lookAtMembers(changes: ReplicaSetChanges): Promise<MembershipView> {
+    const [configured, status] = await Promise.all([setConfiguration(this.#options.address), this.#connection.replicaSetStatus()]);
+    if (configured.ok && status.ok) {
+      const { version, members } = configured.value as unknown as SetConfiguration;
+      return {
+        step: nextMembershipStep(changes, { version, members }, status.value),
+        members: members.map(({ host, votes, priority }) => ({ host, votes, priority })),
+        configuration: configured.value,
+      };
+    }
+    const { failure } = configured.ok ? (status as Extract<typeof status, { ok: false }>) : configured;
+    if (failure.kind !== 'unauthorized') return { step: { kind: 'wait', because: failure.message }, members: null, configuration: null };
+    // Who has the rights can change the set by hand; that it has happened is told to everybody.
+    const hosts = valueOf(await setHosts(this.#options.address));
+    const because =
+      'The agent has no right to change this replica set. Do it yourself: ' +
+      [...changes.joining.map((member) => `rs.add("${member.host}")`), ...changes.leaving.map((host) => `rs.remove("${host}")`)].join(', ');
+    const isDone =
+      hosts !== null && changes.joining.every((each) => hosts.includes(each.host)) && !changes.leaving.some((each) => hosts.includes(each));
+    return {
+      step: isDone ? { kind: 'none' } : { kind: 'blocked', because },
+      members: hosts?.map((host) => ({ host })) ?? null,
+      configuration: null,
+    };
   }
 
   async #lookAtSet(goal: ProcessGoal, hello: Hello): Promise<SetView> {

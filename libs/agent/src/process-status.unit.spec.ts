@@ -65,6 +65,10 @@ describe('observation', () => {
     blocked: null,
     administrationError: null,
     startedByHandAt: null,
+    wasMember: true,
+    argumentsVersion: null,
+    setMembers: null,
+    shards: null,
     warnAfterMs: 30_000,
     now: 100_000,
   };

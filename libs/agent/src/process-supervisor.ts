@@ -2,7 +2,7 @@ import type { ProcessGoal, ProcessObservation } from '@atrest/contracts';
 import { optionValue, tailLog, type ProcessIdentity, type SupervisedProcess, type TableEntry } from '@atrest/mongod';
 import type { Logger } from '@atrest/platform-logging';
 import { backoffMs, BackgroundLoop } from '@atrest/platform-time';
-import { addShards, initiate, stepUp, type AdministrationOutcome } from './administration.js';
+import { addShards, changeMembers, initiate, stepUp, yieldPrimary, type AdministrationOutcome } from './administration.js';
 import { converge, missingShards, type Action, type Decision, type Reality } from './converge.js';
 import { dataExists, keepApart, removeDataPath } from './data-path.js';
 import { follow, isProcessFailure, launch, type Launched } from './launch.js';
@@ -92,6 +92,11 @@ export class ProcessSupervisor {
     return this.#forgotten ? null : (this.#observation ?? this.#observe());
   }
 
+  /** It has been looked for, and asked where it was found: what is reported now is no guess. */
+  get isKnown(): boolean {
+    return this.#looked && (this.#run === null || this.#run.isKnown);
+  }
+
   async lastLogLines(count: number): Promise<string[]> {
     return tailLog(this.#logPath ?? this.#context.state.logPath(this.goal.id), count);
   }
@@ -166,6 +171,7 @@ export class ProcessSupervisor {
       wasMember: this.#wasMember ?? false,
       set: run?.view.set ?? null,
       router: run?.view.router ?? null,
+      membership: run?.view.membership?.step ?? null,
       administration: run?.administration ?? { busy: false, retryAt: 0, steppedUpAt: null },
     };
     const { goal, authority } = this.#supervised;
@@ -197,18 +203,24 @@ export class ProcessSupervisor {
         return this.#administer(`adding shards ${action.names.join(', ')}`, (run) =>
           addShards(run.probe.connection, this.goal, action.names),
         );
+      case 'reconfigure':
+        return this.#administer(`changing the members of the replica set: ${action.what}`, (run) => changeMembers(run.probe, action));
+      case 'step-down':
+        return this.#administer('stepping down', (run) => yieldPrimary(run.probe));
     }
   }
 
   async #start(): Promise<void> {
     this.#beginning = true;
     this.#publish();
+    const { goal } = this;
+    const argumentsVersion = goal.argumentsVersion ?? 0;
     try {
-      const launched = await launch(this.#context, this.goal, () => this.goal.desired === 'running');
+      const launched = await launch(this.#context, goal, () => this.goal.desired === 'running' && this.goal.mayStart !== false);
       if (!launched) return;
-      this.#begin(launched, null);
+      this.#begin(launched, null, argumentsVersion);
       this.#logger.info({ pid: launched.process.identity.pid, argv: launched.shown }, 'process started');
-      await this.#context.state.storeProcessRecord(this.goal.id, launched.process.identity);
+      await this.#context.state.storeProcessRecord(goal.id, { ...launched.process.identity, argumentsVersion });
     } catch (error) {
       if (!isProcessFailure(error)) throw error;
       this.#logger.error({ err: error }, this.#run ? 'the start could not be noted down' : 'the process could not be started');
@@ -223,17 +235,22 @@ export class ProcessSupervisor {
   async #adopt(found: TableEntry, process: SupervisedProcess): Promise<void> {
     const { goal } = this;
     const launched = await follow(found, process);
-    const ours = isSame(await this.#context.state.processRecord(goal.id), found);
+    const record = await this.#context.state.processRecord(goal.id);
+    const ours = isSame(record, found);
     const byHand = !ours && goal.desired !== 'running' && (this.#everAbsent || !goal.adopted);
     if (byHand) this.#startedByHandAt = this.#context.clock.now();
     const message = byHand ? 'a process was started by hand although it should be stopped' : 'running process adopted';
     this.#logger[byHand ? 'warn' : 'info']({ pid: found.pid, argv: launched.shown }, message);
     const port = optionValue(found.argv.slice(1), 'port') ?? (optionValue(found.argv.slice(1), 'config') === undefined ? '27017' : null);
     const odd = port !== null && port !== String(goal.port);
-    this.#begin(launched, odd ? `Process ${found.pid} uses the data path and listens on port ${port}, not on ${goal.port}.` : null);
+    this.#begin(
+      launched,
+      odd ? `Process ${found.pid} uses the data path and listens on port ${port}, not on ${goal.port}.` : null,
+      ours ? (record?.argumentsVersion ?? 0) : null,
+    );
   }
 
-  #begin({ process, log, logPath }: Launched, oddity: string | null): void {
+  #begin({ process, log, logPath }: Launched, oddity: string | null, argumentsVersion: number | null): void {
     this.#oddity = oddity;
     this.#logPath = logPath;
     this.#run = new SupervisedRun({
@@ -241,6 +258,7 @@ export class ProcessSupervisor {
       log,
       logTellsReadiness: logPath !== null,
       goal: () => this.goal,
+      argumentsVersion,
       wake: () => this.#loop.wake(),
       onError: (error) => this.#logger.error({ err: error }, 'asking a process failed; it is asked again'),
     });
@@ -371,6 +389,10 @@ export class ProcessSupervisor {
       blocked: this.#blocked ?? (run ? this.#oddity : null),
       administrationError: run?.administration.error ?? null,
       startedByHandAt: this.#startedByHandAt,
+      wasMember: this.#wasMember ?? false,
+      argumentsVersion: run?.argumentsVersion ?? null,
+      setMembers: run?.view.membership?.members ?? null,
+      shards: run?.view.router?.shards ?? null,
       warnAfterMs: this.#context.settings.warnAfterMs,
       now: this.#context.ticks(),
     });

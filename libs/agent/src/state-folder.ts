@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostGoalSchema, ObjectIdSchema, type HostGoal } from '@atrest/contracts';
@@ -7,7 +8,12 @@ import { readIfExists, writeDurably } from './durable-file.js';
 const CredentialSchema = z.object({ hostId: ObjectIdSchema, credential: z.string(), controlPlane: z.string() });
 export type StoredCredential = z.infer<typeof CredentialSchema>;
 
-const ProcessRecordSchema = z.object({ pid: z.number(), startTime: z.string() });
+const ProcessRecordSchema = z.object({
+  pid: z.number(),
+  startTime: z.string(),
+  /** Of the goal that it was started by. */
+  argumentsVersion: z.number().optional(),
+});
 /** The last process that this agent, in this or an earlier life, started for a goal. */
 export type ProcessRecord = z.infer<typeof ProcessRecordSchema>;
 
@@ -34,6 +40,27 @@ export class StateFolder {
 
   async storeCredential(credential: StoredCredential): Promise<void> {
     await writeDurably(join(this.path, 'credential.json'), JSON.stringify(credential), 0o600);
+    await rm(join(this.path, 'enrolment-secret'), { force: true });
+  }
+
+  /**
+   * What this host proves itself with when it enrols again because the answer was lost. Made before the first try, and gone once a credential is kept.
+   */
+  async retrySecret(): Promise<string> {
+    const path = join(this.path, 'enrolment-secret');
+    const known = await readIfExists(path);
+    if (known !== null) return known;
+    const secret = randomBytes(32).toString('base64url');
+    await writeDurably(path, secret, 0o600);
+    return secret;
+  }
+
+  /** Counts the lives of the agent on this host, from 1. */
+  async nextRun(): Promise<number> {
+    const path = join(this.path, 'run');
+    const run = Math.max(0, Number((await readIfExists(path)) ?? 0) || 0) + 1;
+    await writeDurably(path, String(run));
+    return run;
   }
 
   /** The last goal, or null when there is none that this release understands: then the control plane has to be asked. */

@@ -1,6 +1,6 @@
 import type { ProcessGoal } from '@atrest/contracts';
 import { localAddress, type ProcessExit, type RunLog, type SupervisedProcess } from '@atrest/mongod';
-import { ProcessProbe, type ProbeView } from './process-probe.js';
+import { NOTHING_KNOWN, ProcessProbe, type ProbeView } from './process-probe.js';
 
 export interface SupervisedRunOptions {
   readonly process: SupervisedProcess;
@@ -8,12 +8,12 @@ export interface SupervisedRunOptions {
   /** Its readiness is told by its log; otherwise by its answers. */
   readonly logTellsReadiness: boolean;
   readonly goal: () => ProcessGoal;
+  /** Of the goal it was started by; null when somebody else started it. */
+  readonly argumentsVersion: number | null;
   /** Something happened that may change a decision. */
   readonly wake: () => void;
   readonly onError: (error: unknown) => void;
 }
-
-const UNKNOWN: ProbeView = { answers: false, hello: null, version: null, set: null, router: null };
 
 /** One run of one process, from its start (or from when it was found) to its exit. */
 export class SupervisedRun {
@@ -67,11 +67,20 @@ export class SupervisedRun {
   }
 
   get view(): ProbeView {
-    return this.#probing ? this.#probe.view : UNKNOWN;
+    return this.#probing ? this.#probe.view : NOTHING_KNOWN;
   }
 
   get ready(): boolean {
     return this.readyAt !== null;
+  }
+
+  get argumentsVersion(): number | null {
+    return this.#options.argumentsVersion;
+  }
+
+  /** Nothing is about to be learnt that would change what is reported: one that was found running has been asked how it is. */
+  get isKnown(): boolean {
+    return this.ready || this.stop !== null || !this.process.adopted || (this.#probe.asked && !this.view.answers);
   }
 
   /** Reads the log and draws its conclusions. */
