@@ -34,3 +34,5 @@ export { DEFAULT_KAFKA_VERSION, kafkaDistribution, KafkaNotAvailableError, kafka
 export type { KafkaClientFiles, KafkaLogins } from './kafka/kafka-logins.js';
 export { kafkaAvailable, testKafka, type TestKafka } from './kafka/test-kafka.js';
 export { partAvailable, PartMissingError, type PartName } from './parts.js';
+export { DevelopmentS3, type S3Faults } from './development-s3/development-s3.js';
+export { type S3AccessKey } from './development-s3/signature.js';
