@@ -1,6 +1,7 @@
 import type { DefinitiveReason, TransientReason } from '@atrest/contracts';
 import { redactText } from '@atrest/platform-logging';
 import { CallLimitError } from '../errors.js';
+import { AssumeRoleError } from './aws-assumed-role.js';
 import { definitive, MAX_MESSAGE_LENGTH, transient, type Verdict, type VerdictEvidence } from '../verdict.js';
 
 /** What an error name means; the first rule whose `message` matches (or that has none) decides. */
@@ -46,6 +47,8 @@ const RULES: Readonly<Record<string, readonly Rule[]>> = {
   NotFoundException: gone('KEY_NOT_FOUND'),
   InvalidArnException: gone('CONFIGURATION_WRONG'),
   ValidationException: gone('CONFIGURATION_WRONG'),
+  // STS, for the ARN of a role.
+  ValidationError: gone('CONFIGURATION_WRONG'),
   UnsupportedOperationException: gone('CONFIGURATION_WRONG'),
   InvalidGrantTokenException: gone('CONFIGURATION_WRONG'),
   InvalidKeyUsageException: gone('KEY_USAGE_WRONG'),
@@ -106,8 +109,17 @@ type Decision = { readonly rule: Rule; readonly source: unknown };
 /** `seen`: causes may form a cycle. */
 function decide(error: unknown, context: AwsErrorContext, seen: Set<unknown>): Decision {
   seen.add(error);
+  if (error instanceof AssumeRoleError) return decideAssumeRole(error, context, seen);
   const own = decideByItself(error, context);
   return own === null ? decideByCauses(error, context, seen) : { rule: own, source: error };
+}
+
+/** The customer can take the role away or name a wrong one; all else that STS refuses is ours (credentials, clock, activated regions). */
+function decideAssumeRole(error: AssumeRoleError, context: AwsErrorContext, seen: Set<unknown>): Decision {
+  const inner = decide(error.cause, context, seen);
+  const reason = 'definitive' in inner.rule ? inner.rule.definitive : null;
+  if (reason === null || reason === 'ACCESS_DENIED' || reason === 'CONFIGURATION_WRONG') return inner;
+  return { rule: UNKNOWN, source: inner.source };
 }
 
 function decideByItself(error: unknown, context: AwsErrorContext): Rule | null {

@@ -3,6 +3,7 @@ import { DEFINITIVE_REASONS } from '@atrest/contracts';
 import { describe, expect, it } from 'vitest';
 import { CallLimitError } from '../errors.js';
 import { MAX_MESSAGE_LENGTH } from '../verdict.js';
+import { AssumeRoleError } from './aws-assumed-role.js';
 import { classifyAwsError } from './aws-error-classification.js';
 
 const ARN = 'arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
@@ -145,6 +146,27 @@ describe('classification of AWS errors', () => {
   it('covers every definitive reason that AWS can lead to', () => {
     const reached = new Set(TABLE.map((row) => row.is.split(' ')[1]));
     expect(DEFINITIVE_REASONS.filter((reason) => !reached.has(reason))).toEqual(['CANARY_DIFFERS']);
+  });
+
+  // What STS says of our own credentials is no word about the customer's key.
+  it.each([
+    [{ name: 'AccessDenied', http: 403, message: 'not authorized to perform: sts:AssumeRole' }, 'definitive ACCESS_DENIED'],
+    [{ name: 'ValidationError', http: 400 }, 'definitive CONFIGURATION_WRONG'],
+    [{ name: 'InvalidClientTokenId', http: 403 }, 'transient UNCLASSIFIED'],
+    [{ name: 'SignatureDoesNotMatch', http: 403 }, 'transient UNCLASSIFIED'],
+    [{ name: 'SignatureDoesNotMatch', http: 403, message: 'Signature expired: x' }, 'transient CLOCK_SKEW'],
+    [{ name: 'ExpiredToken', http: 403 }, 'transient UNCLASSIFIED'],
+    [{ name: 'ExpiredTokenException', http: 400 }, 'transient UNCLASSIFIED'],
+    [{ name: 'OptInRequired', http: 403 }, 'transient UNCLASSIFIED'],
+    [{ name: 'RegionDisabledException', http: 403 }, 'transient UNCLASSIFIED'],
+    [{ name: 'CredentialsProviderError' }, 'transient UNCLASSIFIED'],
+    [{ name: 'CredentialsProviderError', cause: { name: 'TimeoutError' } }, 'transient TIMEOUT'],
+    [{ name: 'Throttling', http: 400 }, 'transient THROTTLED'],
+    [{ name: 'AccessDenied', http: 503 }, 'transient PROVIDER_ERROR'],
+    [{ name: 'Error', code: 'ENOTFOUND' }, 'transient NETWORK'],
+  ] as const)('AssumeRole: %j is %s', (row, is) => {
+    const verdict = classify(new AssumeRoleError(errorOf({ ...row, is })), true);
+    expect(`${verdict.kind} ${verdict.reason}`).toBe(is);
   });
 
   it('looks into an AggregateError, where a transient cause outranks a definitive one', () => {

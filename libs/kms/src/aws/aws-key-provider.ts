@@ -1,24 +1,29 @@
-import { DecryptCommand, DescribeKeyCommand, EncryptCommand, KMSClient, type KeyMetadata } from '@aws-sdk/client-kms';
+import {
+  DecryptCommand,
+  DescribeKeyCommand,
+  EncryptCommand,
+  GetKeyRotationStatusCommand,
+  type KeyMetadata,
+  type KMSClient,
+} from '@aws-sdk/client-kms';
 import type { Metrics } from '@atrest/platform-metrics';
 import type { CallLimiters } from '../call-limiter.js';
 import { measured } from '../call-metrics.js';
 import { IncompleteAnswerError, KmsUsageError } from '../errors.js';
-import type { KeyContext, KeyDescription, KeyProvider, KeyState, WrappedBlob } from '../key-provider.js';
+import type { KeyContext, KeyDescription, KeyProvider, KeyRotation, KeyState, WrappedBlob } from '../key-provider.js';
 import type { Verdict } from '../verdict.js';
 import { assertWrappable, ciphertextFor } from '../wrapped-blob.js';
 import { classifyAwsError } from './aws-error-classification.js';
-import { awsPartitionOf, awsRegionOf, parseAwsKeyArn, type AtlasAwsRegion } from './aws-regions.js';
+import { AwsAccess } from './aws-access.js';
+import type { AwsCredentials, AwsRole } from './aws-assumed-role.js';
+import { awsRegionOf, parseAwsKeyArn, type AtlasAwsRegion } from './aws-regions.js';
 
-/** What a project gives us to use its key. */
-export interface AwsKeySettings {
+/** What a project gives us to use its key: an access key of its own, or a role that trusts this installation. */
+export type AwsKeySettings = {
   /** Key id, key ARN, alias name (`alias/…`) or alias ARN. */
   readonly keyId: string;
   readonly region: AtlasAwsRegion;
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  /** Only with temporary credentials. */
-  readonly sessionToken?: string;
-}
+} & (AwsCredentials | { readonly role: AwsRole });
 
 /** What the operator of Atrest decides for every AWS key. */
 export interface AwsKeyProviderOptions {
@@ -29,6 +34,12 @@ export interface AwsKeyProviderOptions {
    * project make us talk to any address of our network.
    */
   readonly endpoint?: string;
+  /** As `endpoint`, for AWS STS. */
+  readonly stsEndpoint?: string;
+  /** What roles are assumed with: this installation's own access key, or how to get one (e.g. a credential provider of the AWS SDK). */
+  readonly installation?: AwsCredentials | (() => Promise<AwsCredentials>);
+  /** The limit of this installation's own account at AWS STS (`awsStsRequestQuotaOf`); none when left out. */
+  readonly stsLimiters?: CallLimiters;
   /** 5 s: far above AWS's usual tens of milliseconds, and two tries fit into a check of 30 s. The SDK's own default is none. */
   readonly connectionTimeoutMs?: number;
   /** Until the answer begins, and again for each silence within it. */
@@ -50,13 +61,11 @@ export function awsRequestQuotaOf(awsRegion: string): number {
   return large.includes(awsRegion) ? 20_000 : 10_000;
 }
 
-const silent = (): void => undefined;
-
-/** A customer key in AWS KMS, used with static credentials. */
+/** A customer key in AWS KMS. */
 export class AwsKeyProvider implements KeyProvider {
   readonly provider = 'AWS';
   private readonly region: string;
-  private readonly client: KMSClient;
+  private readonly access: AwsAccess;
   private readonly deadlineMs: number;
   private accountId: string | null;
   private closed = false;
@@ -70,38 +79,27 @@ export class AwsKeyProvider implements KeyProvider {
     this.region = region;
     this.accountId = parseAwsKeyArn(settings.keyId)?.accountId ?? null;
     const { connectionTimeoutMs = 5_000, requestTimeoutMs = 5_000, maxSockets = 10 } = options;
-    // The last resort against an answer that trickles: no single time-out of the SDK covers a whole request.
     this.deadlineMs = connectionTimeoutMs + requestTimeoutMs;
-    this.client = new KMSClient({
-      region,
-      // Always given: the SDK would otherwise take AWS_ENDPOINT_URL and the shared configuration file of the machine.
-      endpoint: options.endpoint ?? `https://kms.${region}.${awsPartitionOf(region) === 'aws-cn' ? 'amazonaws.com.cn' : 'amazonaws.com'}`,
-      credentials: {
-        accessKeyId: settings.accessKeyId,
-        secretAccessKey: settings.secretAccessKey,
-        ...(settings.sessionToken !== undefined && { sessionToken: settings.sessionToken }),
-      },
-      // `withTransientRetries` retries; two loops inside each other would take minutes against a dead endpoint.
-      maxAttempts: 1,
-      retryMode: 'standard',
-      defaultsMode: 'standard',
-      requestHandler: {
-        connectionTimeout: connectionTimeoutMs,
-        requestTimeout: requestTimeoutMs,
-        socketTimeout: requestTimeoutMs,
-        throwOnRequestTimeout: true,
-        httpAgent: { keepAlive: true, maxSockets },
-        httpsAgent: { keepAlive: true, maxSockets },
-        logger: { debug: silent, info: silent, warn: silent, error: silent },
-      },
+    const { endpoint, stsEndpoint, installation, stsLimiters } = options;
+    this.access = new AwsAccess({
+      awsRegion: region,
+      identity: settings,
+      ...(installation !== undefined && { installation }),
+      ...(endpoint !== undefined && { endpoint }),
+      ...(stsEndpoint !== undefined && { stsEndpoint }),
+      ...(stsLimiters !== undefined && { stsLimiters }),
+      connectionTimeoutMs,
+      requestTimeoutMs,
+      maxSockets,
+      measure: (run) => this.measured('AssumeRole', run),
     });
   }
 
   async wrap(plaintext: Uint8Array, context: KeyContext): Promise<WrappedBlob> {
     assertWrappable(plaintext, context);
     const { keyId } = this.settings;
-    const answer = await this.call('Encrypt', this.accountId, (abortSignal) =>
-      this.client.send(
+    const answer = await this.call('Encrypt', this.accountId, (client, abortSignal) =>
+      client.send(
         new EncryptCommand({
           KeyId: keyId,
           Plaintext: plaintext,
@@ -131,8 +129,8 @@ export class AwsKeyProvider implements KeyProvider {
   async unwrap(blob: WrappedBlob, context: KeyContext): Promise<Uint8Array> {
     const ciphertext = ciphertextFor(blob, { provider: this.provider, mechanism: AWS_MECHANISM, context });
     const accountId = parseAwsKeyArn(blob.resolvedKeyId)?.accountId ?? this.accountId;
-    const answer = await this.call('Decrypt', accountId, (abortSignal) =>
-      this.client.send(
+    const answer = await this.call('Decrypt', accountId, (client, abortSignal) =>
+      client.send(
         new DecryptCommand({
           // Pinned: without it AWS would use whatever key the ciphertext names.
           KeyId: blob.resolvedKeyId,
@@ -149,11 +147,12 @@ export class AwsKeyProvider implements KeyProvider {
 
   async describe(): Promise<KeyDescription> {
     const { keyId } = this.settings;
-    const answer = await this.call('DescribeKey', this.accountId, (abortSignal) =>
-      this.client.send(new DescribeKeyCommand({ KeyId: keyId }), { abortSignal }),
+    const answer = await this.call('DescribeKey', this.accountId, (client, abortSignal) =>
+      client.send(new DescribeKeyCommand({ KeyId: keyId }), { abortSignal }),
     );
     const metadata = answer.KeyMetadata;
     if (metadata?.Arn === undefined) throw new IncompleteAnswerError('DescribeKey', 'KeyMetadata.Arn');
+    const rotation = await this.describeRotation(metadata.Arn);
     return {
       keyId,
       resolvedKeyId: metadata.Arn,
@@ -163,11 +162,12 @@ export class AwsKeyProvider implements KeyProvider {
       algorithm: metadata.KeySpec ?? null,
       createdAt: metadata.CreationDate ?? null,
       deletionDate: metadata.DeletionDate ?? null,
+      ...(rotation !== null && { rotation }),
     };
   }
 
   verdict(error: unknown): Verdict {
-    return classifyAwsError(error, { hasSessionToken: this.settings.sessionToken !== undefined });
+    return classifyAwsError(error, { hasSessionToken: 'role' in this.settings || this.settings.sessionToken !== undefined });
   }
 
   fresh(): AwsKeyProvider {
@@ -176,23 +176,59 @@ export class AwsKeyProvider implements KeyProvider {
 
   close(): void {
     this.closed = true;
-    this.client.destroy();
+    this.access.close();
+  }
+
+  /** Takes an alias no more than other keys than symmetric ones, and a permission of its own: without it the description says less. */
+  private async describeRotation(keyArn: string): Promise<KeyRotation | null> {
+    try {
+      const answer = await this.call('GetKeyRotationStatus', this.accountId, (client, abortSignal) =>
+        client.send(new GetKeyRotationStatusCommand({ KeyId: keyArn }), { abortSignal }),
+      );
+      return {
+        automatic: answer.KeyRotationEnabled === true,
+        periodDays: answer.RotationPeriodInDays ?? null,
+        nextRotationAt: answer.NextRotationDate ?? null,
+      };
+    } catch (error) {
+      if (this.verdict(error).kind === 'definitive') return null;
+      throw error;
+    }
   }
 
   private async call<Answer>(
     operation: string,
     accountId: string | null,
-    send: (abortSignal: AbortSignal) => Promise<Answer>,
+    send: (client: KMSClient, abortSignal: AbortSignal) => Promise<Answer>,
   ): Promise<Answer> {
     if (this.closed) throw new KmsUsageError('This key provider was closed.');
-    // Until an answer names the account, the access key stands for it: both have the same owner in nearly every case.
-    await this.options.limiters.acquire(accountId ?? this.settings.accessKeyId, this.region);
+    // Until an answer names the account, the credentials stand for it: both have the same owner in nearly every case.
+    const owner = 'role' in this.settings ? this.settings.role.roleArn : this.settings.accessKeyId;
+    await this.options.limiters.acquire(accountId ?? owner, this.region);
+    const { client, reused } = await this.withDeadline((signal) => this.access.get(signal));
+    const attempt = (via: KMSClient): Promise<Answer> => this.measured(operation, () => this.withDeadline((signal) => send(via, signal)));
+    try {
+      return await attempt(client);
+    } catch (error) {
+      // A session may end, or be ended, between two calls. A new one tells whether the role is still lent to us.
+      if (!this.access.renewable || !this.verdict(error).reason?.startsWith('CREDENTIALS_')) throw error;
+      this.access.renew();
+      if (!reused) throw error;
+    }
+    const renewed = await this.withDeadline((signal) => this.access.get(signal));
+    return attempt(renewed.client);
+  }
+
+  private measured<Result>(operation: string, run: () => Promise<Result>): Promise<Result> {
+    return measured(this.options.metrics, { provider: this.provider, operation, verdict: (error) => this.verdict(error) }, run);
+  }
+
+  /** The last resort against an answer that trickles: no single time-out of the SDK covers a whole request. */
+  private async withDeadline<Result>(run: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), this.deadlineMs);
     try {
-      return await measured(this.options.metrics, { provider: this.provider, operation, verdict: (error) => this.verdict(error) }, () =>
-        send(deadline.signal),
-      );
+      return await run(deadline.signal);
     } finally {
       clearTimeout(timer);
     }

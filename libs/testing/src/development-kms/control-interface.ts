@@ -17,6 +17,8 @@ const DenialRequest = z.strictObject({
 });
 const DeletionRequest = z.strictObject({ pendingWindowInDays: z.int().min(0).max(30).default(30) });
 const AliasRequest = z.strictObject({ keyId: z.string() });
+const RotationRequest = z.strictObject({ periodDays: z.int().min(90).max(2560).nullable() });
+const RoleRequest = z.strictObject({ name: z.string().optional(), externalId: z.string().optional(), region: z.string().optional() });
 const AccessKeyRequest = z.strictObject({ userName: z.string().optional() });
 
 /** What the interface controls. */
@@ -25,6 +27,10 @@ export interface ControllableKms {
   readonly region: string;
   keys(): readonly object[];
   accessKeyIds(): readonly string[];
+  roles(): readonly object[];
+  createRole(o: Record<string, string>): string;
+  deleteRole(arn: string): void;
+  setRotation(id: string, periodDays: number | null): void;
   calls(): readonly object[];
   createAccessKey(o: { userName?: string }): object;
   disableAccessKey(id: string): void;
@@ -67,6 +73,7 @@ export class ControlInterface {
           region: kms.region,
           keys: kms.keys(),
           accessKeyIds: kms.accessKeyIds(),
+          roles: kms.roles(),
           denials: kms.denials(),
           faults: kms.activeFaults(),
         }),
@@ -76,6 +83,8 @@ export class ControlInterface {
       { method: 'POST', path: /^\/access-keys\/(\w+)\/disable$/, run: (id) => kms.disableAccessKey(id) },
       { method: 'POST', path: /^\/access-keys\/(\w+)\/enable$/, run: (id) => kms.enableAccessKey(id) },
       { method: 'DELETE', path: /^\/access-keys\/(\w+)$/, run: (id) => kms.deleteAccessKey(id) },
+      { method: 'POST', path: /^\/roles$/, run: (_, body) => ({ arn: kms.createRole(text(RoleRequest.parse(body))) }) },
+      { method: 'DELETE', path: /^\/roles\/(arn:[\w:/+=,.@-]+)$/, run: (arn) => kms.deleteRole(arn) },
       { method: 'POST', path: /^\/keys$/, run: (_, body) => kms.createKey(text(KeyRequest.parse(body))) },
       { method: 'POST', path: /^\/keys\/([\w-]+)\/disable$/, run: (id) => kms.disableKey(id) },
       { method: 'POST', path: /^\/keys\/([\w-]+)\/enable$/, run: (id) => kms.enableKey(id) },
@@ -85,6 +94,11 @@ export class ControlInterface {
         run: (id, body) => kms.scheduleKeyDeletion(id, DeletionRequest.parse(body).pendingWindowInDays),
       },
       { method: 'POST', path: /^\/keys\/([\w-]+)\/cancel-deletion$/, run: (id) => kms.cancelKeyDeletion(id) },
+      {
+        method: 'POST',
+        path: /^\/keys\/([\w-]+)\/rotation$/,
+        run: (id, body) => kms.setRotation(id, RotationRequest.parse(body).periodDays),
+      },
       { method: 'DELETE', path: /^\/keys\/([\w-]+)$/, run: (id) => kms.destroyKey(id) },
       { method: 'PUT', path: /^\/aliases\/([\w/-]+)$/, run: (alias, body) => kms.pointAlias(alias, AliasRequest.parse(body).keyId) },
       {

@@ -4,10 +4,12 @@ import { randomUUID } from 'node:crypto';
 import { systemClock, type Clock } from '@atrest/platform-time';
 import { ControlInterface, type ControllableKms } from './control-interface.js';
 import { Faults, type ActiveFault, type Fault } from './faults.js';
+import { delay, formOf, isLoopback, misbehave, parseObject, readBody } from './http.js';
 import { KmsFailure } from './kms-failure.js';
 import { KmsStore, type Denial, type DevelopmentKey, type DevelopmentKeyState } from './kms-store.js';
 import { accessDenied, Operations } from './operations.js';
 import { authenticate, type Principal } from './sigv4.js';
+import { SecurityTokens, type Role } from './sts.js';
 
 export interface DevelopmentKmsOptions {
   /** 0, the default, lets the operating system choose. */
@@ -44,7 +46,6 @@ export interface Credentials {
 
 /** Calls kept for `calls()`: enough for any test, and a bound for a server that runs for weeks. */
 const MAX_CALLS = 10_000;
-const MAX_BODY_BYTES = 64 * 1024;
 
 /**
  * A development tool: an AWS KMS on the loopback that the real AWS SDK and CLI talk to. It keeps real key states, checks signatures
@@ -55,6 +56,7 @@ export class DevelopmentKms implements ControllableKms {
   readonly region: string;
   private readonly faults = new Faults();
   private readonly operations: Operations;
+  private readonly tokens: SecurityTokens;
   private readonly control: ControlInterface;
   private readonly recorded: KmsCall[] = [];
   private readonly watchers = new Set<() => void>();
@@ -68,6 +70,7 @@ export class DevelopmentKms implements ControllableKms {
     this.accountId = store.accountId;
     this.region = region;
     this.operations = new Operations(store, clock);
+    this.tokens = new SecurityTokens(store, clock);
     this.control = new ControlInterface(this);
     server.on('request', (request, response) => {
       this.serve(request, response).catch((error: unknown) => response.destroy(error instanceof Error ? error : undefined));
@@ -122,6 +125,20 @@ export class DevelopmentKms implements ControllableKms {
     this.store.setAccessKey(accessKeyId, 'delete');
   }
 
+  /** A role that trusts the account's users when they name the external id; gives its ARN. */
+  createRole(o: { name?: string; externalId?: string; region?: string } = {}): string {
+    return this.tokens.createRole({ name: o.name ?? 'atrest-key', externalId: o.externalId ?? null, region: o.region ?? this.region });
+  }
+
+  /** The role is gone, or trusts nobody any more: AWS answers both alike. Sessions that were given out live on. */
+  deleteRole(roleArn: string): void {
+    this.tokens.deleteRole(roleArn);
+  }
+
+  roles(): readonly Role[] {
+    return this.store.roles;
+  }
+
   accessKeyIds(): string[] {
     return this.store.accessKeys.map((key) => key.accessKeyId);
   }
@@ -171,6 +188,14 @@ export class DevelopmentKms implements ControllableKms {
     });
   }
 
+  /** Turns automatic rotation on, or off with null. */
+  setRotation(keyId: string, periodDays: number | null): void {
+    const key = this.key(keyId);
+    this.store.change(() => {
+      key.rotation = periodDays === null ? null : { periodDays, since: this.clock.now().getTime() };
+    });
+  }
+
   /** The key and its aliases are gone at once, as after the waiting period. */
   destroyKey(keyId: string): void {
     this.store.destroyKey(this.key(keyId).keyId);
@@ -187,6 +212,7 @@ export class DevelopmentKms implements ControllableKms {
       createdAt: key.createdAt,
       state: key.state,
       deletionDate: key.deletionDate,
+      rotation: key.rotation ?? null,
       arn: this.store.arnOf(key),
       aliases: this.store.aliases.filter((alias) => alias.keyId === key.keyId).map((alias) => alias.name),
     }));
@@ -258,9 +284,10 @@ export class DevelopmentKms implements ControllableKms {
       this.control.serve(request, body, response);
       return;
     }
+    const form = formOf(request, body);
     const target = String(request.headers['x-amz-target'] ?? '');
-    const operation = /^TrentService\.(\w+)$/.exec(target)?.[1] ?? '';
-    const input = parse(body);
+    const operation = form?.get('Action') ?? /^TrentService\.(\w+)$/.exec(target)?.[1] ?? '';
+    const input = form === null ? parseObject(body) : null;
     const keyReference = typeof input?.['KeyId'] === 'string' ? input['KeyId'] : null;
     const call = this.record(request, operation, input, keyReference);
     response.setHeader('x-amzn-RequestId', call.requestId);
@@ -270,10 +297,12 @@ export class DevelopmentKms implements ControllableKms {
       this.settle(call, `fault:${effect?.kind}`);
       return;
     }
-    const { status, answer, outcome } = this.answer({ request, body, operation, input, effect });
-    const text = Buffer.from(JSON.stringify(answer), 'utf8');
+    const { status, text, type, outcome } =
+      form === null
+        ? this.answer({ request, body, operation, input, effect })
+        : this.answerForm({ request, body, form, effect, requestId: call.requestId });
     response.statusCode = status;
-    response.setHeader('Content-Type', 'application/x-amz-json-1.1');
+    response.setHeader('Content-Type', type);
     response.setHeader('Content-Length', text.length);
     // The SDK sets its clock by this header.
     response.sendDate = false;
@@ -296,14 +325,12 @@ export class DevelopmentKms implements ControllableKms {
     operation: string;
     input: Record<string, unknown> | null;
     effect: ActiveFault | null;
-  }): { status: number; answer: Record<string, unknown>; outcome: string } {
+  }): Answer {
     const { request, body, operation, input, effect } = o;
+    const type = 'application/x-amz-json-1.1';
+    const bytes = (value: object): Buffer => Buffer.from(JSON.stringify(value), 'utf8');
     try {
-      const principal = authenticate(
-        { method: request.method ?? '', path: request.url ?? '/', headers: request.headers, body },
-        this.now(effect),
-        (accessKeyId) => this.store.accessKeys.find((key) => key.accessKeyId === accessKeyId),
-      );
+      const principal = this.authenticate(request, body, effect, 'kms');
       if (input === null) throw new KmsFailure('SerializationException', 'The body is not a JSON object.');
       this.assertNoFault(effect, principal, operation, input);
       const answer = this.operations.run({ operation, input, principal });
@@ -311,11 +338,41 @@ export class DevelopmentKms implements ControllableKms {
         const bytes = Buffer.from(answer['Plaintext'], 'base64');
         answer['Plaintext'] = Buffer.from(bytes.map((byte) => byte ^ 0xff)).toString('base64');
       }
-      return { status: 200, answer, outcome: 'ok' };
+      return { status: 200, type, text: bytes(answer), outcome: 'ok' };
     } catch (error) {
       if (!(error instanceof KmsFailure)) throw error;
-      return { status: error.status, answer: { __type: error.name, message: error.message }, outcome: error.name };
+      return { status: error.status, type, text: bytes({ __type: error.name, message: error.message }), outcome: error.name };
     }
+  }
+
+  /** AWS STS, which speaks forms and XML. */
+  private answerForm(o: {
+    request: IncomingMessage;
+    body: Buffer;
+    form: URLSearchParams;
+    effect: ActiveFault | null;
+    requestId: string;
+  }): Answer {
+    const { request, body, form, effect, requestId } = o;
+    const type = 'text/xml';
+    try {
+      const principal = this.authenticate(request, body, effect, 'sts');
+      this.assertNoFault(effect, principal, form.get('Action') ?? '', {});
+      return { status: 200, type, text: this.tokens.answer(form, principal, requestId), outcome: 'ok' };
+    } catch (error) {
+      if (!(error instanceof KmsFailure)) throw error;
+      const failure = this.tokens.failure(error, requestId);
+      return { ...failure, type, outcome: failure.name };
+    }
+  }
+
+  private authenticate(request: IncomingMessage, body: Buffer, effect: ActiveFault | null, service: 'kms' | 'sts'): Principal {
+    return authenticate(
+      { method: request.method ?? '', path: request.url ?? '/', headers: request.headers, body },
+      this.now(effect),
+      (accessKeyId) => this.store.accessKeys.find((key) => key.accessKeyId === accessKeyId),
+      service,
+    );
   }
 
   private assertNoFault(effect: ActiveFault | null, principal: Principal, operation: string, input: Record<string, unknown>): void {
@@ -361,49 +418,9 @@ export class DevelopmentKms implements ControllableKms {
   }
 }
 
-/** Faults below the level of an answer; true when there will be none. */
-function misbehave(effect: ActiveFault | null, request: IncomingMessage, response: ServerResponse): boolean {
-  if (effect?.kind === 'hang' && effect.phase === 'before-answer') return true;
-  if (effect?.kind === 'reset' && effect.afterBytes === 0) {
-    request.socket.resetAndDestroy();
-    return true;
-  }
-  if (effect?.kind === 'error' && effect.name === undefined) {
-    response.writeHead(effect.status).end();
-    return true;
-  }
-  if (effect?.kind === 'web-page') {
-    response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>Welcome</title><p>Please log in.</p>');
-    return true;
-  }
-  return false;
+interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly text: Buffer;
+  readonly outcome: string;
 }
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
-}
-
-async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > MAX_BODY_BYTES) throw new Error('the body is too large');
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-function parse(body: Buffer): Record<string, unknown> | null {
-  try {
-    const value: unknown = JSON.parse(body.toString('utf8'));
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null;
-  } catch {
-    return null;
-  }
-}
-
-const delay = (ms: number): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });

@@ -3,6 +3,7 @@ import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from '
 import type { Clock } from '@atrest/platform-time';
 import { KmsFailure } from './kms-failure.js';
 import type { KnownAccessKey } from './sigv4.js';
+import type { Role } from './sts.js';
 
 export type DevelopmentKeyState = 'Enabled' | 'Disabled' | 'PendingDeletion' | 'PendingImport' | 'Unavailable' | 'Creating' | 'Updating';
 
@@ -20,6 +21,8 @@ export interface DevelopmentKey {
   state: DevelopmentKeyState;
   /** Milliseconds since 1970; only while pending deletion. */
   deletionDate: number | null;
+  /** Automatic rotation; `since` in milliseconds since 1970. Null or left out when it is off. */
+  rotation?: { readonly periodDays: number; readonly since: number } | null;
 }
 
 /** Takes a permission away. Without a field it applies to all. */
@@ -44,6 +47,8 @@ interface StoredState {
   aliases: Alias[];
   accessKeys: KnownAccessKey[];
   denials: Denial[];
+  /** Left out in files of earlier versions. */
+  roles?: Role[];
 }
 
 const WARNING = 'Atrest development KMS: key material and secrets in clear. Never use it for real data.';
@@ -96,6 +101,10 @@ export class KmsStore {
 
   get denials(): readonly Denial[] {
     return this.state.denials;
+  }
+
+  get roles(): readonly Role[] {
+    return this.state.roles ?? [];
   }
 
   arnOf(key: { readonly region: string; readonly keyId: string }): string {
@@ -204,7 +213,8 @@ export class KmsStore {
   }
 }
 
-function partitionOf(region: string): string {
+/** The partition of an AWS region. */
+export function partitionOf(region: string): string {
   if (region.startsWith('us-gov-')) return 'aws-us-gov';
   return region.startsWith('cn-') ? 'aws-cn' : 'aws';
 }

@@ -47,6 +47,9 @@ export class Operations {
       DisableKey: { members: ['KeyId'], run: (p, who) => this.setState(p, who, 'DisableKey', 'Disabled') },
       EnableKey: { members: ['KeyId'], run: (p, who) => this.setState(p, who, 'EnableKey', 'Enabled') },
       ScheduleKeyDeletion: { members: ['KeyId', 'PendingWindowInDays'], run: (p, who) => this.scheduleKeyDeletion(p, who) },
+      GetKeyRotationStatus: { members: ['KeyId'], run: (p, who) => this.getKeyRotationStatus(p, who) },
+      EnableKeyRotation: { members: ['KeyId', 'RotationPeriodInDays'], run: (p, who) => this.setRotation(p, who, 'EnableKeyRotation') },
+      DisableKeyRotation: { members: ['KeyId'], run: (p, who) => this.setRotation(p, who, 'DisableKeyRotation') },
       CancelKeyDeletion: { members: ['KeyId'], run: (p, who) => this.cancelKeyDeletion(p, who) },
     };
   }
@@ -208,6 +211,40 @@ export class Operations {
     return { KeyId: this.store.arnOf(key) };
   }
 
+  private getKeyRotationStatus(p: Parameters, who: Principal): Answer {
+    const key = this.rotatingKey(p, who, 'GetKeyRotationStatus');
+    const rotation = key.state === 'PendingDeletion' ? null : (key.rotation ?? null);
+    return {
+      KeyId: this.store.arnOf(key),
+      KeyRotationEnabled: rotation !== null,
+      ...(rotation !== null && {
+        RotationPeriodInDays: rotation.periodDays,
+        NextRotationDate: nextRotation(rotation, this.clock.now().getTime()) / 1000,
+      }),
+    };
+  }
+
+  private setRotation(p: Parameters, who: Principal, operation: 'EnableKeyRotation' | 'DisableKeyRotation'): Answer {
+    const key = this.rotatingKey(p, who, operation);
+    const periodDays = p.optionalInteger('RotationPeriodInDays', 90, 2560) ?? 365;
+    const arn = this.store.arnOf(key);
+    if (key.state === 'Disabled') throw new KmsFailure('DisabledException', `${arn} is disabled.`);
+    if (key.state !== 'Enabled') throw invalidState(arn, key.state);
+    this.store.change(() => {
+      key.rotation = operation === 'EnableKeyRotation' ? { periodDays, since: this.clock.now().getTime() } : null;
+    });
+    return {};
+  }
+
+  private rotatingKey(p: Parameters, who: Principal, operation: string): DevelopmentKey {
+    const key = this.keyByItself(p.text('KeyId'), who, operation);
+    if (key.keySpec !== 'SYMMETRIC_DEFAULT' || key.origin !== 'AWS_KMS') {
+      const arn = this.store.arnOf(key);
+      throw new KmsFailure('UnsupportedOperationException', `${arn} origin is ${key.origin} which is not valid for this operation.`);
+    }
+    return key;
+  }
+
   /** For operations that do not accept an alias. */
   private keyByItself(reference: string, who: Principal, operation: string): DevelopmentKey {
     if (reference.startsWith('alias/') || reference.includes(':alias/')) {
@@ -283,6 +320,11 @@ export function accessDenied(store: KmsStore, who: Principal, operation: string,
     'AccessDeniedException',
     `User: ${user} is not authorized to perform: kms:${operation} on resource: ${resource} with an explicit deny in a resource-based policy`,
   );
+}
+
+function nextRotation(rotation: { readonly periodDays: number; readonly since: number }, nowMs: number): number {
+  const periodMs = rotation.periodDays * DAY_MS;
+  return rotation.since + periodMs * Math.max(1, Math.ceil((nowMs - rotation.since) / periodMs));
 }
 
 const material = (key: DevelopmentKey): Buffer => Buffer.from(key.material, 'base64');

@@ -36,7 +36,12 @@ const compact = (date: Date): string => `${date.toISOString().slice(0, 19).repla
  * Checks a request's AWS Signature Version 4 with code that shares nothing with the SDK that made it. Throws `KmsFailure` with the
  * name and words that AWS uses.
  */
-export function authenticate(request: SignedRequest, now: Date, find: (accessKeyId: string) => KnownAccessKey | undefined): Principal {
+export function authenticate(
+  request: SignedRequest,
+  now: Date,
+  find: (accessKeyId: string) => KnownAccessKey | undefined,
+  expectedService: 'kms' | 'sts' = 'kms',
+): Principal {
   const header = (name: string): string => {
     const value = request.headers[name.toLowerCase()];
     return (Array.isArray(value) ? value.join(',') : (value ?? '')).trim().replaceAll(/ +/g, ' ');
@@ -58,7 +63,9 @@ export function authenticate(request: SignedRequest, now: Date, find: (accessKey
   if (accessKey === undefined || !accessKey.active) throw invalidToken();
   if (accessKey.sessionToken !== null && header('x-amz-security-token') !== accessKey.sessionToken) throw invalidToken();
   if (accessKey.sessionToken === null && header('x-amz-security-token') !== '') throw invalidToken();
-  if (service !== 'kms') throw new KmsFailure('InvalidSignatureException', "Credential should be scoped to correct service: 'kms'.");
+  if (service !== expectedService) {
+    throw new KmsFailure('InvalidSignatureException', `Credential should be scoped to correct service: '${expectedService}'.`);
+  }
 
   const date = header('x-amz-date');
   assertCurrent(date, day, now);
