@@ -21,7 +21,7 @@ interface Refusal {
 const WRONG_KEY: Refusal = { code: 14, ids: [29037, 29054, 29055, 29056, 23091], cause: 'wrong-key' };
 const UNUSABLE_KEY: Refusal = { code: 100, ids: [29038, 20558, LOG_IDS.shutDown], cause: 'key-unusable' };
 const OTHER_STORAGE: Refusal = { code: 14, ids: [22435, 22347, 22348, 50944, 23091], cause: 'wrong-key' };
-const OTHER_MODE: Refusal = { code: 14, ids: [22435, 28561, 23091], cause: 'wrong-key' };
+const OTHER_MODE: Refusal = { code: 14, ids: [22435, 22347, 23091], cause: 'wrong-key' };
 
 /**
  * Encrypted storage as recorded from Percona Server for MongoDB 4.4: what is on disk, and how each unusable key ends the start. A server without it

@@ -36,7 +36,7 @@ export interface ExitExplanation {
  * @param text lines outside the structured log (standard error)
  */
 export function explainExit(exit: ExitStatus, records: readonly LogRecord[], text: readonly string[]): ExitExplanation {
-  const ids = new Set(records.map((record) => record.id));
+  const ids = new Set(records.flatMap((record) => [record.id, ...fatalId(record)]));
   const detail = failureDetail(records);
   const said = detail === null ? '' : `: ${detail}`;
 
@@ -121,6 +121,12 @@ export function explainExit(exit: ExitStatus, records: readonly LogRecord[], tex
   }
   if (exit.signal !== null) return { cause: 'crashed', error: `The process ended by ${exit.signal}${said}`, hint: null };
   return { cause: 'unknown', error: `The process ended (${ended(exit)})${said}`, hint: null };
+}
+
+/** A fatal assertion names what it asserts; some of them log nothing else. */
+function fatalId(record: LogRecord): number[] {
+  const id = record.id === LOG_IDS.fatalAssertion ? record.attributes['msgid'] : undefined;
+  return typeof id === 'number' ? [id] : [];
 }
 
 function ended(exit: ExitStatus): string {

@@ -40,6 +40,7 @@ export const LOG_IDS = {
   wiredTigerVersion: 22347,
   wiredTigerCorrupt: 22348,
   metadataCorrupt: 50944,
+  /** Seen only as `msgid` of {@link fatalAssertion}: with another cipher mode than that of the files. */
   wiredTigerOpenFailed: 28561,
   /** "Fatal assertion". */
   fatalAssertion: 23091,

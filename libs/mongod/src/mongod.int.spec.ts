@@ -1,5 +1,6 @@
 import { simExecutables } from '@atrest/testing';
 import { encryptedStorageContract } from './encrypted-storage.contract.js';
+import { fileBackupContract } from './file-backup.contract.js';
 import { findMongod } from './locate.js';
 import { mongodContract } from './mongod.contract.js';
 import type { ServerUnderTest } from './mongod-harness.contract.js';
@@ -11,7 +12,7 @@ const standIn: ServerUnderTest = { ...simExecutables(), extraArguments: ['--setP
 const real = await realServer();
 const realName = real ? 'the real server' : 'the real server (set MONGOD_BIN and MONGOS_BIN)';
 
-for (const contract of [mongodContract, encryptedStorageContract]) {
+for (const contract of [mongodContract, encryptedStorageContract, fileBackupContract]) {
   contract('mongod-sim', standIn);
   contract(realName, real ?? ABSENT, { skipped: real === null });
 }

@@ -1,7 +1,9 @@
 import type { Faults } from './control/faults.js';
+import type { BackupCursors } from './commands/backup-cursor.js';
 import type { Cursors } from './commands/cursors.js';
 import type { DataWriter } from './storage/data-writer.js';
 import type { StorageEngine } from './storage/engine.js';
+import type { FsyncLock } from './storage/fsync-lock.js';
 import type { ServerLog } from './process/log.js';
 import type { ServerOptions } from './process/options.js';
 import type { Parameters, Timings } from './process/parameters.js';
@@ -40,6 +42,8 @@ export interface MongodServer extends ServerBase {
   engine: StorageEngine;
   writer: DataWriter;
   cursors: Cursors;
+  backup: BackupCursors;
+  fsyncLock: FsyncLock;
   /** Absent when the server runs without --replSet. */
   replication: Replication | undefined;
 }

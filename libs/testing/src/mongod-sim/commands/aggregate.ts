@@ -1,5 +1,6 @@
 import { Double, Int32 } from 'bson';
-import { type Doc, isDocument, numberOf } from '../bson-values.js';
+import { hostname } from 'node:os';
+import { type Doc, isDocument, numberOf, truthy } from '../bson-values.js';
 import type { MongodServer } from '../server.js';
 import { keyOf } from '../storage/keys.js';
 import { matches, project, sortDocuments, valuesAt } from '../storage/matcher.js';
@@ -7,6 +8,9 @@ import { CommandError } from './command-error.js';
 import type { CommandContext } from './command.js';
 import { ListSource } from './cursors.js';
 import { documentsOf } from './scan.js';
+
+/** Stages that ask the server instead of a collection. */
+const SERVER_STAGES = new Set(['$backupCursor', '$backupCursorExtend', '$currentOp']);
 
 function evaluate(document: Doc, expression: unknown): unknown {
   if (typeof expression === 'string' && expression.startsWith('$')) return valuesAt(document, expression.slice(1))[0];
@@ -110,11 +114,20 @@ export async function aggregate(server: MongodServer, { command, db }: CommandCo
   const target = command['aggregate'];
   const ns = typeof target === 'string' ? `${db}.${target}` : `${db}.$cmd.aggregate`;
   let documents = typeof target === 'string' ? documentsOf(server, ns) : [];
+  const cursor = isDocument(command['cursor']) ? command['cursor'] : {};
+  const options = { batchSize: numberOf(cursor['batchSize']), originatingCommand: { ...command, $db: db } };
   for (const [index, item] of (pipeline as Doc[]).entries()) {
     const [name, operand] = Object.entries(item)[0] ?? ['', undefined];
-    if (index === 0 && name === '$currentOp') continue;
-    documents = stage(documents, name, operand);
+    if (SERVER_STAGES.has(name)) {
+      if (index !== 0) throw new CommandError(40602, `${name} is only valid as the first stage in a pipeline.`);
+      if (ns !== 'admin.$cmd.aggregate') throw new CommandError(73, `${name} must be run against the 'admin' database with {aggregate: 1}`);
+    }
+    if (name === '$backupCursor') return server.cursors.first(ns, server.backup.open(), options);
+    if (name === '$backupCursorExtend') return server.cursors.first(ns, await server.backup.extend(operand), options);
+    if (name === '$currentOp') {
+      const idle = isDocument(operand) && truthy(operand['idleCursors']);
+      documents = idle ? server.cursors.idle(`${hostname()}:${server.options.port}`) : [];
+    } else documents = stage(documents, name, operand);
   }
-  const cursor = isDocument(command['cursor']) ? command['cursor'] : {};
-  return server.cursors.first(ns, new ListSource(documents), { batchSize: numberOf(cursor['batchSize']) });
+  return server.cursors.first(ns, new ListSource(documents), options);
 }

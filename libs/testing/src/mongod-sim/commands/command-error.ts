@@ -60,7 +60,8 @@ export function codeName(code: number): string {
 export class CommandError extends Error {
   override readonly name = 'CommandError';
   constructor(
-    readonly code: number,
+    /** Some errors of mongod have none. */
+    readonly code: number | undefined,
     message: string,
     readonly extra: Doc = {},
   ) {
@@ -68,6 +69,7 @@ export class CommandError extends Error {
   }
 
   toReply(): Doc {
-    return { ok: 0, errmsg: this.message, code: this.code, codeName: codeName(this.code), ...this.extra };
+    const code = this.code === undefined ? {} : { code: this.code, codeName: codeName(this.code) };
+    return { ok: 0, errmsg: this.message, ...code, ...this.extra };
   }
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Long } from 'bson';
-import { type Doc, encodeDocument } from '../bson-values.js';
+import { type Doc, encodeDocument, long } from '../bson-values.js';
 import { CommandError } from './command-error.js';
 
 const FIRST_BATCH = 101;
@@ -13,6 +13,10 @@ export interface CursorSource {
   take(limit: number, awaitMs: number): Promise<Doc[]> | Doc[];
   /** Nothing more will come. */
   readonly exhausted: boolean;
+  /** Waits at its end for more. */
+  readonly tailable?: boolean;
+  /** Called when the cursor is gone, however that came. */
+  close?(): void;
 }
 
 /** A source over documents that are already known. */
@@ -42,6 +46,11 @@ interface OpenCursor {
   id: Long;
   ns: string;
   source: CursorSource;
+  originatingCommand: Doc;
+  createdDate: Date;
+  lastAccessDate: Date;
+  nDocsReturned: number;
+  nBatchesReturned: number;
 }
 
 /** The cursors of one server. */
@@ -49,12 +58,26 @@ export class Cursors {
   readonly #open = new Map<string, OpenCursor>();
 
   /** First reply of a query; the cursor stays open while there is more. */
-  async first(ns: string, source: CursorSource, options: { batchSize?: number | undefined; singleBatch?: boolean } = {}): Promise<Doc> {
+  async first(
+    ns: string,
+    source: CursorSource,
+    options: { batchSize?: number | undefined; singleBatch?: boolean; originatingCommand?: Doc } = {},
+  ): Promise<Doc> {
     const batch = await source.take(options.batchSize ?? FIRST_BATCH, 0);
     let id = Long.ZERO;
     if (!source.exhausted && options.singleBatch !== true) {
       id = newCursorId();
-      this.#open.set(id.toString(), { id, ns, source });
+      const now = new Date();
+      this.#open.set(id.toString(), {
+        id,
+        ns,
+        source,
+        originatingCommand: options.originatingCommand ?? {},
+        createdDate: now,
+        lastAccessDate: now,
+        nDocsReturned: batch.length,
+        nBatchesReturned: 1,
+      });
     }
     return { cursor: { firstBatch: batch, id, ns } };
   }
@@ -70,23 +93,53 @@ export class Cursors {
     try {
       batch = await cursor.source.take(batchSize === undefined || batchSize === 0 ? Number.MAX_SAFE_INTEGER : batchSize, awaitMs);
     } catch (error) {
-      this.#open.delete(key);
+      this.#close(key);
       throw error;
     }
+    cursor.lastAccessDate = new Date();
+    cursor.nDocsReturned += batch.length;
+    cursor.nBatchesReturned += 1;
     const exhausted = cursor.source.exhausted;
-    if (exhausted) this.#open.delete(key);
+    if (exhausted) this.#close(key);
     return { cursor: { nextBatch: batch, id: exhausted ? Long.ZERO : cursor.id, ns } };
   }
 
   kill(ids: unknown[]): Doc {
     const killed: unknown[] = [];
     const missing: unknown[] = [];
-    for (const id of ids) (this.#open.delete(Long.isLong(id) ? id.toString() : String(id)) ? killed : missing).push(id);
+    for (const id of ids) (this.#close(Long.isLong(id) ? id.toString() : String(id)) ? killed : missing).push(id);
     return { cursorsKilled: killed, cursorsNotFound: missing, cursorsAlive: [], cursorsUnknown: [] };
   }
 
   killAll(): void {
-    this.#open.clear();
+    for (const key of this.#open.keys()) this.#close(key);
+  }
+
+  /** Open cursors as `$currentOp` lists them with `idleCursors`. */
+  idle(host: string): Doc[] {
+    return [...this.#open.values()].map((cursor) => ({
+      type: 'idleCursor',
+      host,
+      ns: cursor.ns,
+      ...(cursor.originatingCommand['lsid'] === undefined ? {} : { lsid: cursor.originatingCommand['lsid'] }),
+      planSummary: '',
+      cursor: {
+        cursorId: cursor.id,
+        createdDate: cursor.createdDate,
+        lastAccessDate: cursor.lastAccessDate,
+        nDocsReturned: long(cursor.nDocsReturned),
+        nBatchesReturned: long(cursor.nBatchesReturned),
+        noCursorTimeout: false,
+        tailable: cursor.source.tailable === true,
+        awaitData: false,
+        originatingCommand: cursor.originatingCommand,
+      },
+    }));
+  }
+
+  #close(key: string): boolean {
+    this.#open.get(key)?.source.close?.();
+    return this.#open.delete(key);
   }
 }
 

@@ -7,7 +7,10 @@ import { CommandError } from './command-error.js';
 import type { CommandContext, CommandTable } from './command.js';
 
 /** Commands that tell about the process; the same on mongod and mongos. */
-export function diagnosticCommands(server: ServerBase, extras: { serverStatus: () => Doc; commandNames: () => string[] }): CommandTable {
+export function diagnosticCommands(
+  server: ServerBase,
+  extras: { serverStatus: () => Doc; commandNames: () => string[]; currentOp?: () => Doc },
+): CommandTable {
   const info = { run: () => buildInfo() };
   return {
     ping: { run: () => ({}) },
@@ -31,7 +34,7 @@ export function diagnosticCommands(server: ServerBase, extras: { serverStatus: (
     },
     connectionStatus: { run: () => ({ authInfo: { authenticatedUsers: [], authenticatedUserRoles: [] } }) },
     whatsmyuri: { run: ({ connection }) => ({ you: connection.remote }) },
-    currentOp: { adminOnly: true, run: () => ({ inprog: [] }) },
+    currentOp: { adminOnly: true, run: () => ({ inprog: [], ...extras.currentOp?.() }) },
     listCommands: { run: () => ({ commands: Object.fromEntries(extras.commandNames().map((name) => [name, { help: '' }])) }) },
     serverStatus: { run: () => ({ ...commonStatus(server), ...extras.serverStatus() }) },
     startSession: { run: ({ command }) => ({ id: command['id'] ?? {}, timeoutMinutes: 30 }) },

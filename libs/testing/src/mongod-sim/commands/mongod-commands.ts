@@ -1,10 +1,13 @@
 import { Binary, Long } from 'bson';
 import { type Doc, isDocument } from '../bson-values.js';
 import type { MongodServer } from '../server.js';
+import { CommandError } from './command-error.js';
+import { maxTimeMs } from './command-options.js';
 import { collectionCommands } from './collections.js';
 import type { Command, CommandContext, CommandTable } from './command.js';
 import { defaultConcernCommands } from './default-concerns.js';
 import { diagnosticCommands } from './diagnostics.js';
+import { fsyncCommands } from './fsync.js';
 import { helloCommands } from './hello.js';
 import { shardCommands } from '../router/shard-member.js';
 import { queryCommands } from './query.js';
@@ -24,7 +27,8 @@ export function mongodTables(server: MongodServer): { tables: CommandTable[]; co
     commandNames,
     tables: [
       helloCommands(server, role),
-      diagnosticCommands(server, { serverStatus, commandNames: () => commandNames }),
+      diagnosticCommands(server, { serverStatus, commandNames: () => commandNames, currentOp: () => lockInfo(server) }),
+      fsyncCommands(server),
       shutdownCommand(server),
       queryCommands(server),
       writeCommands(server),
@@ -36,12 +40,20 @@ export function mongodTables(server: MongodServer): { tables: CommandTable[]; co
   };
 }
 
+function lockInfo(server: MongodServer): Doc {
+  return server.fsyncLock.locked ? { fsyncLock: true, info: 'use db.fsyncUnlock() to terminate the fsync write/snapshot lock' } : {};
+}
+
 /** Refuses what a member in its present state must not do, as mongod refuses it. */
 export async function admitCommand(server: MongodServer, command: Command, context: CommandContext): Promise<void> {
   const gossip = context.command['$clusterTime'];
   if (isDocument(gossip)) server.writer.clock.advance(gossip['clusterTime']);
-  if (command.needs === undefined || command.needs === 'any' || server.replication === undefined) return;
-  await server.replication.admit(command.needs, context);
+  if (command.needs === undefined || command.needs === 'any') return;
+  await server.replication?.admit(command.needs, context);
+  if (command.needs !== 'write' || !server.fsyncLock.locked) return;
+  if (!(await server.fsyncLock.released(maxTimeMs(context.command)))) throw new CommandError(50, 'operation exceeded time limit');
+  // While it waited it may have ceased to be primary.
+  await server.replication?.admit(command.needs, context);
 }
 
 /** `$clusterTime` and `operationTime` of a replica set member. */

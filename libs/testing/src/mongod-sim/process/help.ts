@@ -14,9 +14,11 @@ Where it differs from the real server:
   * --fork is refused. There is no unix socket file, although the log names one. TLS and compression are not there.
   * Log 23378 names the parent process as the sender of a signal. Before its first line (some 50 ms) a signal kills it.
   * Queries scan; indexes are listed, not used, and only _id is unique. Aggregation knows $match, $group, $sort, $limit, $skip,
-    $project and $count. No transactions, change streams, TTL, capped collections (but the oplog) or sessions.
+    $project, $count, $currentOp and $backupCursor. No transactions, change streams, TTL, capped collections (but the oplog) or sessions.
   * Changes of indexes are in the oplog in a form of its own. There is no rollback file.
   * readConcern majority reads like local. A rollback fetches what it takes back from the sync source. Initial sync copies everything.
+  * A copy made with $backupCursor shows, once started, what its journal holds: the real server shows its checkpoint, and has the rest in the
+    oplog. Index files are not there.
   * Members do not catch up after an election before they take writes; secondaries never chain.
   * A sharded collection is accepted and not distributed: every database lives on its primary shard. There is no balancer.
     mongos has one connection per shard member and no read preference: it asks the primary.

@@ -9,7 +9,7 @@ export class MasterKeyError extends Error {
 /** The key of a key file. Throws {@link MasterKeyError}. */
 export function keyFromFile(file: string): Buffer {
   const stat = statSync(file, { throwIfNoEntry: false });
-  if (stat === undefined) throw new MasterKeyError(`cannot read stats of the encryption key file: ${file}: No such file or directory`);
+  if (stat === undefined) throw new MasterKeyError(`cannot read stats of encryption key file: ${file}: No such file or directory`);
   if ((stat.mode & 0o077) !== 0) throw new MasterKeyError(`permissions on ${file} are too open`);
   let text: string;
   try {

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { hostname, release } from 'node:os';
+import { BackupCursors } from '../commands/backup-cursor.js';
 import { Cursors } from '../commands/cursors.js';
 import { Dispatcher } from '../commands/dispatcher.js';
 import { admitCommand, mongodTables, replyFields } from '../commands/mongod-commands.js';
@@ -10,6 +11,7 @@ import { awaitConfigServer, lingerWithoutConfigServer } from '../router/shard-me
 import type { MongodServer, StopRequest } from '../server.js';
 import { DataWriter } from '../storage/data-writer.js';
 import type { StorageEngine } from '../storage/engine.js';
+import { FsyncLock } from '../storage/fsync-lock.js';
 import { TopologyVersion } from '../topology-version.js';
 import { WireServer } from '../wire/server.js';
 import { connectionHooks } from './connection-hooks.js';
@@ -46,6 +48,8 @@ export class Mongod implements MongodServer {
   readonly topology = new TopologyVersion();
   readonly wire: WireServer;
   readonly cursors = new Cursors();
+  readonly backup = new BackupCursors(this);
+  readonly fsyncLock = new FsyncLock();
   readonly startedAt = Date.now();
   stopping = false;
   engine!: StorageEngine;

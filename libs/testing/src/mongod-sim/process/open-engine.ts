@@ -78,22 +78,24 @@ function openKeys(dbPath: string, encryption: EncryptionOptions, log: ServerLog)
 function endUnreadable(log: ServerLog, error: StorageError): never {
   const wiredTiger = (code: number, message: string): void =>
     log.error(INIT, 'STORAGE', 22435, 'WiredTiger error', { error: code, message });
-  if (error.reason === 'cipher-mode') {
-    wiredTiger(
-      22,
-      `${error.message}: ensure that all options are those of the last start, including all encryption and compression options`,
-    );
-    log.fatal(INIT, 'STORAGE', 28561, 'Terminating.', { reason: '22: Invalid argument' });
-    return fassert(log, INIT, 28561);
-  }
-  if (error.reason === 'encryption' || error.cause instanceof CipherError) {
-    wiredTiger(-31802, error.message);
+  const versionWarning = (): void =>
     log.warn(
       INIT,
       'STORAGE',
       22347,
       'Failed to start up WiredTiger under any compatibility version. This may be due to an unsupported upgrade or downgrade.',
     );
+  if (error.reason === 'cipher-mode') {
+    wiredTiger(
+      22,
+      `${error.message}: You should confirm that you have opened the database with the correct options including all encryption and compression options: Invalid argument`,
+    );
+    versionWarning();
+    return fassert(log, INIT, 28561);
+  }
+  if (error.reason === 'encryption' || error.cause instanceof CipherError) {
+    wiredTiger(-31802, error.message);
+    versionWarning();
     log.warn(INIT, 'STORAGE', 22348, 'WiredTiger metadata corruption detected');
     log.fatal(INIT, 'STORAGE', 50944, REPAIR);
     return fassert(log, INIT, 50944);

@@ -357,21 +357,25 @@ export class ReplicationCoordinator implements Replication, Initiator {
     this.#reporting = false;
   }
 
+  /** Waits until this member has what happened up to a time; a primary's history moves on to it. */
+  async awaitTime(time: unknown, waitMs = CLUSTER_TIME_WAIT_MS): Promise<void> {
+    if (!(time instanceof Timestamp)) return;
+    const { writer, engine, fsyncLock } = this.#server;
+    const until = Date.now() + waitMs;
+    while (this.set.lastApplied.ts.lessThan(time)) {
+      const left = until - Date.now();
+      if (left <= 0 || !(await fsyncLock.released(left))) throw new CommandError(50, 'operation exceeded time limit');
+      if (this.set.writable) {
+        // The time was learnt from another shard, or from a client that will read by it.
+        writer.clock.advance(time);
+        writer.write([{ op: 'noop', message: { msg: 'advance to cluster time' } }]);
+      } else await engine.oplog.changed(left);
+    }
+  }
+
   /** Causal consistency: waits until this member has what the client has seen. */
   async #awaitClusterTime(command: Doc): Promise<void> {
     const concern = command['readConcern'];
-    const after = isDocument(concern) ? concern['afterClusterTime'] : undefined;
-    if (!(after instanceof Timestamp)) return;
-    if (this.set.writable && this.set.lastApplied.ts.lessThan(after)) {
-      // The time was learnt from another shard: this one's history moves on to it.
-      this.#server.writer.clock.advance(after);
-      this.#server.writer.write([{ op: 'noop', message: { msg: 'advance to cluster time' } }]);
-    }
-    const until = Date.now() + (maxTimeMs(command) ?? CLUSTER_TIME_WAIT_MS);
-    while (this.set.lastApplied.ts.lessThan(after)) {
-      const left = until - Date.now();
-      if (left <= 0) throw new CommandError(50, 'operation exceeded time limit');
-      await this.#server.engine.oplog.changed(left);
-    }
+    if (isDocument(concern)) await this.awaitTime(concern['afterClusterTime'], maxTimeMs(command));
   }
 }

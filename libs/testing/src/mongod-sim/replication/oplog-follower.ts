@@ -35,6 +35,7 @@ export class OplogFollower {
     this.#applied = applied;
     set.onChange(() => this.#wake?.());
     set.server.faults.onChange(() => this.#wake?.());
+    set.server.fsyncLock.onChange(() => this.#wake?.());
   }
 
   start(): void {
@@ -73,13 +74,7 @@ export class OplogFollower {
 
   #source(): Member | undefined {
     const set = this.#set;
-    if (
-      set.config === undefined ||
-      set.self < 0 ||
-      set.state === 'PRIMARY' ||
-      set.me?.arbiterOnly === true ||
-      set.server.faults.has('fall-behind')
-    ) {
+    if (set.config === undefined || set.self < 0 || set.state === 'PRIMARY' || set.me?.arbiterOnly === true || this.#mustWait()) {
       return undefined;
     }
     const index = chooseSyncSource(set.members, set.self, set.lastApplied);
@@ -138,7 +133,7 @@ export class OplogFollower {
     const anchor = cursor.batch[0] === undefined ? undefined : opTimeFrom(cursor.batch[0]);
     const newest = opTimeFrom(await newestEntry(client));
     // Meanwhile we may have been elected: then our history is the one that holds.
-    if (set.stopped || set.state === 'PRIMARY') return;
+    if (set.stopped || set.state === 'PRIMARY' || this.#mustWait()) return;
     const verdict = judgeSource(mine, anchor, newest);
     if (verdict === 'behind') throw new PeerError(`${source.config.host} is not ahead of us`);
     if (verdict === 'diverged') {
@@ -163,9 +158,15 @@ export class OplogFollower {
     }
   }
 
+  /** Nothing is applied now: under the fsync lock, or because a test says so. */
+  #mustWait(): boolean {
+    const { faults, fsyncLock } = this.#set.server;
+    return fsyncLock.locked || faults.has('fall-behind');
+  }
+
   #isStillSource(source: Member): boolean {
     const set = this.#set;
-    if (set.stopped || set.state === 'PRIMARY' || set.server.faults.has('fall-behind') || !source.up) return false;
+    if (set.stopped || set.state === 'PRIMARY' || this.#mustWait() || !source.up) return false;
     // A secondary is followed only while it is ahead and there is no primary.
     if (source.state === 'PRIMARY') return true;
     return set.primary === undefined && compareOpTimes(source.applied, set.lastApplied) > 0;

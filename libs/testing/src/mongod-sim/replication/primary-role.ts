@@ -35,7 +35,8 @@ export class PrimaryRole {
     let seen = this.#set.lastApplied;
     this.#noop = setInterval(() => {
       const now = this.#set.lastApplied;
-      if (this.#set.writable && compareOpTimes(now, seen) === 0) this.#writeNoop({ msg: 'periodic noop' });
+      if (this.#set.writable && !this.#set.server.fsyncLock.locked && compareOpTimes(now, seen) === 0)
+        this.#writeNoop({ msg: 'periodic noop' });
       seen = this.#set.lastApplied;
     }, periodicNoopMs);
   }
@@ -66,6 +67,8 @@ export class PrimaryRole {
     log.info('ReplCoord-4', 'REPL', 21107, 'Stopping replication producer');
     log.info('ReplBatcher', 'REPL', 21239, 'Oplog buffer has been drained', { term: election.term });
     this.#stateTransition('stepUp');
+    await set.server.fsyncLock.released();
+    if (set.state !== 'PRIMARY' || set.term !== election.term) return;
     log.info(CONTEXT, 'REPL', 4508103, 'Increment the config term via reconfig');
     writer.term = election.term;
     writer.write([{ op: 'noop', message: { msg: 'new primary' } }]);

@@ -247,13 +247,24 @@ describe.concurrent('mongod-sim, a replica set of three', () => {
     expect(await orders.findOne({ counter: { $exists: true } })).toMatchObject({ counter: 1 });
   });
 
-  it('fall behind: a secondary takes nothing any more, is not elected, and catches up when it may', LIMIT, async () => {
+  it.for([
+    {
+      what: 'fall behind: a secondary',
+      hold: ({ control }: SimProcess) => control.set({ kind: 'fall-behind' }),
+      letGo: ({ control }: SimProcess) => control.clear('fall-behind'),
+    },
+    {
+      what: 'a secondary under the fsync lock',
+      hold: (_: SimProcess, admin: Db) => admin.command({ fsync: 1, lock: true }),
+      letGo: (_: SimProcess, admin: Db) => admin.command({ fsyncUnlock: 1 }),
+    },
+  ])('$what takes nothing any more, is not elected, and catches up when it may', LIMIT, async ({ hold, letGo }) => {
     const set = await TestSet.initiated(fleet, FAST, CALM);
     const [first, late] = [set.at(0), set.at(2)];
     await set.stepUp(first);
     const orders = set.client().db('shop').collection('orders');
     await orders.insertOne({ n: 1 }, { writeConcern: { w: 3, wtimeoutMS: 20_000 } });
-    await late.control.set({ kind: 'fall-behind' });
+    await hold(late, set.admin(late));
     await write(orders, 2, 'majority');
     await expect(orders.insertOne({ n: 3 }, { writeConcern: { w: 3, wtimeoutMS: 50 } })).rejects.toMatchObject({ code: 64 });
     const own = fleet.direct(late, { readPreference: 'secondary' }).db('shop').collection('orders');
@@ -263,7 +274,8 @@ describe.concurrent('mongod-sim, a replica set of three', () => {
     await expect(set.admin(late).command({ replSetStepUp: 1 })).rejects.toMatchObject({ code: 125 });
     expect(await set.primary()).toBe(first);
 
-    await late.control.clear('fall-behind');
+    expect((await set.status(late)).myState).toBe(2);
+    await letGo(late, set.admin(late));
     await orders.insertOne({ n: 4 }, { writeConcern: { w: 3, wtimeoutMS: 20_000 } });
     expect(await numbers(own)).toEqual([1, 2, 3, 4]);
   });

@@ -39,6 +39,8 @@ export interface Replication {
   admit(needs: 'read' | 'write', context: CommandContext): Promise<void>;
   /** Waits as a write concern asks and returns the fields of the reply. */
   awaitWriteConcern(opTime: OpTime, concern: WriteConcern): Promise<Doc>;
+  /** Waits until this member has what happened up to a time. Rejects with MaxTimeMSExpired (50). */
+  awaitTime(time: unknown, waitMs?: number): Promise<void>;
   status(): Doc;
   configDocument(): Doc;
   initiate(config: unknown): Promise<Doc>;

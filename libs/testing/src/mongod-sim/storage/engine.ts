@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomInt } from 'node:crypto';
 import type { Timestamp, UUID } from 'bson';
@@ -13,6 +13,8 @@ import { Oplog } from './oplog.js';
 /** The namespace of the oplog. */
 export const OPLOG_NS = 'local.oplog.rs';
 const CATALOG_FILE = '_mdb_catalog.wt';
+/** There while a backup cursor is open. */
+const BACKUP_FILE = 'WiredTiger.backup';
 const CHECKPOINT_AFTER_BYTES = 64 * 1024 * 1024;
 const MARK = 'mongod-sim: a stand-in of mongod for tests wrote this folder; a real mongod cannot read it\n';
 
@@ -43,6 +45,12 @@ export class StorageError extends Error {
   }
 }
 
+/** A file of a backup: its absolute path, and how many of its bytes to copy. */
+export interface BackupFile {
+  filename: string;
+  fileSize: number;
+}
+
 export interface StorageOptions {
   /** Entries of the oplog beyond this size are dropped. */
   oplogBytes: number;
@@ -62,10 +70,13 @@ export class StorageEngine {
   diskLost = false;
   /** The folder held no data when it was opened. */
   fresh = false;
+  /** Of the newest oplog entry that the last checkpoint holds. */
+  checkpointTimestamp: Timestamp | undefined;
   readonly #dbPath: string;
   readonly #collections = new Map<string, Collection>();
   #journal!: Journal;
   #generation = 0;
+  #holds = 0;
   #nextIdent = 0;
   readonly #suffix = `-${randomInt(2 ** 47)}`;
   readonly #encryption: StorageOptions['encryption'];
@@ -115,7 +126,7 @@ export class StorageEngine {
       throw new DiskError(error instanceof Error ? error.message : 'write failed');
     }
     for (const change of changes) this.#apply(change);
-    if (this.#journal.bytes > CHECKPOINT_AFTER_BYTES) this.checkpoint();
+    if (this.#journal.bytes > CHECKPOINT_AFTER_BYTES && this.#holds === 0) this.checkpoint();
   }
 
   /** Resolves when everything committed so far is on disk. Rejects with {@link DiskError}. */
@@ -148,10 +159,44 @@ export class StorageEngine {
     const catalog = { generation, nextIdent: this.#nextIdent, oplogFile, collections: entries };
     writeDocuments(join(this.#dbPath, `${CATALOG_FILE}.new`), [catalog], this.#cipher());
     renameSync(join(this.#dbPath, `${CATALOG_FILE}.new`), join(this.#dbPath, CATALOG_FILE));
+    this.checkpointTimestamp = this.#newestTimestamp();
     this.#journal.close();
     this.#generation = generation;
     this.#journal = Journal.open(this.#journalFile(), this.#cipher()).journal;
     this.#removeUnused();
+  }
+
+  /** From now on nothing but the journal changes on disk, until {@link release} was called as often. */
+  hold(): void {
+    this.#holds += 1;
+  }
+
+  release(): void {
+    this.#holds -= 1;
+  }
+
+  /**
+   * The files of the last checkpoint and the journal, with what of each belongs to a backup; they stay until {@link endBackup}. What a server makes anew
+   * (`WiredTiger.lock`, `mongod.lock`) is not among them, nor is `storage.bson`.
+   */
+  beginBackup(): BackupFile[] {
+    if (!existsSync(join(this.#dbPath, CATALOG_FILE))) this.checkpoint();
+    this.hold();
+    writeFileSync(join(this.#dbPath, BACKUP_FILE), `mongod-sim: generation ${this.#generation}\n`, { mode: 0o600 });
+    const data = readdirSync(this.#dbPath).filter((name) => name.endsWith('.wt') || name === 'WiredTiger' || name === BACKUP_FILE);
+    return [...data.map((name) => join(this.#dbPath, name)), ...this.journalFiles()].map((filename) => {
+      const { size } = statSync(filename);
+      return { filename, fileSize: size };
+    });
+  }
+
+  endBackup(): void {
+    rmSync(join(this.#dbPath, BACKUP_FILE), { force: true });
+    this.release();
+  }
+
+  journalFiles(): string[] {
+    return [this.#journalFile()];
   }
 
   /** Total size of a database's documents, in bytes. */
@@ -183,11 +228,12 @@ export class StorageEngine {
       this.#nextIdent = numberOf(catalog['nextIdent']) as number;
       for (const entry of catalog['collections'] as Doc[]) this.#loadCollection(entry);
       for (const entry of readDocuments(join(this.#dbPath, catalog['oplogFile'] as string), this.#cipher())) this.oplog.append(entry);
+      this.checkpointTimestamp = this.#newestTimestamp();
     } else {
       this.fresh = !existsSync(this.#journalFile());
       const mode = this.#encryption?.mode;
       writeFileSync(join(this.#dbPath, 'WiredTiger'), mode === undefined ? MARK : `${MARK}encryption=${mode}\n`);
-      writeFileSync(join(this.#dbPath, 'WiredTiger.lock'), MARK);
+      for (const name of ['WiredTiger.lock', 'WiredTigerHS.wt', 'sizeStorer.wt']) writeFileSync(join(this.#dbPath, name), MARK);
       writeFileSync(
         join(this.#dbPath, 'storage.bson'),
         encodeDocument({
@@ -257,6 +303,10 @@ export class StorageEngine {
     }
   }
 
+  #newestTimestamp(): Timestamp | undefined {
+    return this.oplog.last?.['ts'] as Timestamp | undefined;
+  }
+
   /** The cipher of the files of a namespace's database, or of those that belong to all. */
   #cipher(ns?: string): PageCipher | undefined {
     return this.#encryption?.keys.cipher(this.#encryption.mode, ns?.slice(0, ns.indexOf('.')));
@@ -269,6 +319,7 @@ export class StorageEngine {
     for (const name of readdirSync(this.#dbPath)) {
       if (/^collection-.*\.wt$/.test(name) && !used.has(name)) rmSync(join(this.#dbPath, name), { force: true });
     }
+    rmSync(join(this.#dbPath, BACKUP_FILE), { force: true });
     const journal = this.#journalFile();
     for (const name of readdirSync(join(this.#dbPath, 'journal'))) {
       const file = join(this.#dbPath, 'journal', name);
