@@ -6,6 +6,12 @@ type Library = typeof googleAuthLibrary;
 type AuthClient = InstanceType<Library['JWT'] | Library['IdentityPoolClient']>;
 type Transport = InstanceType<Library['gaxios']['Gaxios']>;
 
+/**
+ * Tokens live for an hour, and longer than the key or account they were given on. After so long a new one is asked for, which finds
+ * out that a key of an account was deleted; a fresh provider finds out at once.
+ */
+const MAX_AGE_MS = 15 * 60_000;
+
 /** Narrower than `cloud-platform`: such a token opens nothing but Cloud KMS. */
 const SCOPE = 'https://www.googleapis.com/auth/cloudkms';
 
@@ -14,6 +20,8 @@ export interface GcpAccessTokensOptions {
   readonly requestTimeoutMs: number;
   /** Replaces scheme, host and port of Google's token endpoints: for the development Google Cloud KMS. */
   readonly tokenOrigin?: string;
+  /** Milliseconds of a clock that only goes forward. */
+  readonly now?: () => number;
 }
 
 /**
@@ -22,7 +30,7 @@ export interface GcpAccessTokensOptions {
  */
 export class GcpAccessTokens {
   private client: AuthClient | null = null;
-  private last: string | null = null;
+  private last: { readonly token: string; readonly since: number } | null = null;
 
   constructor(
     private readonly credentials: GcpCredentials,
@@ -31,6 +39,8 @@ export class GcpAccessTokens {
 
   /** A token that is valid for some minutes at least, and whether it was given out before. Rejects with the library's own error. */
   async get(): Promise<{ readonly token: string; readonly reused: boolean }> {
+    const { now = () => performance.now() } = this.options;
+    if (this.last !== null && now() - this.last.since >= MAX_AGE_MS) this.forget();
     const client = (this.client ??= await this.create());
     const authorization = (await client.getRequestHeaders()).get('authorization') ?? '';
     const token = authorization.replace(/^Bearer /, '');
@@ -39,14 +49,15 @@ export class GcpAccessTokens {
       this.forget();
       throw new IncompleteAnswerError('the request for an access token', 'access_token');
     }
-    const reused = token === this.last;
-    this.last = token;
+    const reused = token === this.last?.token;
+    if (!reused) this.last = { token, since: now() };
     return { token, reused };
   }
 
   /** The next token is a new one. */
   forget(): void {
     this.client = null;
+    this.last = null;
   }
 
   private async create(): Promise<AuthClient> {

@@ -9,7 +9,9 @@ import { CallLimiters } from '../call-limiter.js';
 import { checkCanary } from '../canary.js';
 import { KeySettingsRefusedError, WrappedBlobRefusedError } from '../errors.js';
 import { keyProviderContract } from '../key-provider.contract.js';
+import { GcpAccessTokens } from './gcp-access-tokens.js';
 import { GcpConnections } from './gcp-connections.js';
+import { parseGcpCredentials } from './gcp-credentials.js';
 import { GcpKeyProvider } from './gcp-key-provider.js';
 import { context, gcpLimiters, gcpStage } from './gcp-stage.contract.js';
 
@@ -172,6 +174,26 @@ describe('Google Cloud KMS', () => {
     expect(stage.kms.connections).toBe(connections + 1);
     fresh.close();
     for (const call of stage.kms.calls().slice(-2)) expect(call.deadlineInMs).toBeLessThanOrEqual(4_000);
+  });
+
+  it('F06 Google Cloud: asks for a new token before Google would, so that a deleted key of an account is found out', async () => {
+    const doomed = await stage.kms.createServiceAccount();
+    let now = 0;
+    const { tokenOrigin } = stage.kms.endpoint;
+    const tokens = new GcpAccessTokens(parseGcpCredentials(JSON.stringify(doomed)), {
+      requestTimeoutMs: 5_000,
+      tokenOrigin,
+      now: () => now,
+    });
+    const first = await tokens.get();
+    expect(first.reused).toBe(false);
+    stage.kms.deleteServiceAccount(doomed['client_email']!);
+    now += 14 * 60_000;
+    expect(await tokens.get()).toEqual({ token: first.token, reused: true });
+    now += 60_000;
+    await expect(tokens.get()).rejects.toThrow('invalid_grant');
+    // Nor does the old token come back.
+    await expect(tokens.get()).rejects.toThrow('invalid_grant');
   });
 
   it('ends calls under way when it is closed', async () => {
