@@ -1,5 +1,6 @@
 import { describeConfig } from '@atrest/platform-config';
 import { hostFields } from '@atrest/platform-host';
+import { storeFields } from '../../apps/atrest-store/dist/configuration.js';
 import { fleetFields } from '../../apps/fleet/dist/configuration.js';
 import { ingressFields } from '../../apps/ingress/dist/configuration.js';
 import { kmsValidationFields } from '../../apps/kms-validation/dist/configuration.js';
@@ -22,6 +23,11 @@ const SECTIONS = [
   { title: 'restore-execution', text: '', fields: restoreExecutionFields },
   { title: 'Ingress', text: 'One address for all services, for development and small installations.', fields: ingressFields },
   { title: 'Provisioning job', text: "Makes each service's role, schema and secrets.", fields: provisionFields },
+  {
+    title: '`atrest-store`',
+    text: 'The command for a snapshot store without any service (`npm run atrest-store`).',
+    fields: storeFields,
+  },
   {
     title: '`npm run services` and `npm run demo:kafka`',
     text: 'All of the above on one machine, for development.',
