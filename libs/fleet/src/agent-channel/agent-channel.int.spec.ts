@@ -43,6 +43,32 @@ describe('enrolment', () => {
     expect((await fetch(`${fleet.url}/agent/v1/poll`, { headers: { authorization: `Bearer ${fleet.token}` } })).status).toBe(401);
   });
 
+  it('answers again when the answer was lost, to the agent that used the token and to nobody else', async () => {
+    const token = await fleet.fleet.createEnrolmentToken();
+    const retrySecret = 'r'.repeat(43);
+    const enrol = (change: object = {}) =>
+      FakeAgent.enrol(fleet.url, fleet.clock, token, { hostname: 'lost.example', capacity: 0, retrySecret, ...change });
+    // Both tries at once: the first one is still on its way when the agent gives up waiting for it.
+    const [first, second] = await Promise.all([enrol(), enrol()]);
+    expect([second.hostId, second.credential]).toEqual([first.hostId, first.credential]);
+    expect((await first.request('GET', '/poll')).status).toBe(200);
+    const other = { retrySecret: 's'.repeat(43) };
+    for (const change of [other, { retrySecret: undefined }, { hostname: 'else.example' }, { dataFolder: '/else' }]) {
+      await expect(enrol(change)).rejects.toThrow('401');
+    }
+    fleet.clock.advance(60 * 60_000);
+    await expect(enrol()).rejects.toThrow('401');
+    fleet.clock.advance(-60 * 60_000);
+    // The credential has been replaced since: the old answer would be worth nothing.
+    fleet.clock.advance(30_001);
+    await fleet.agent({ hostname: 'lost.example', capacity: 0 });
+    await expect(enrol()).rejects.toThrow('401');
+    const stored = await fleet.database.query<{ text: string }>(
+      `SELECT string_agg(enrolment_token::text, ' ') AS text FROM enrolment_token`,
+    );
+    expect(stored[0]?.text).not.toContain(retrySecret);
+  });
+
   it('knows a host again that lost its credential, and refuses the old one', async () => {
     const first = await fleet.agent({ hostname: 'again.example', capacity: 0 });
     fleet.clock.advance(30_001);
@@ -176,6 +202,30 @@ describe('goals', () => {
     await stranger.report();
     const { selfManaged } = await fleet.cluster(projectId, 'mine');
     expect(selfManaged.processes.map((each: { status: string }) => each.status)).toEqual(['running', 'running', 'running']);
+  });
+});
+
+describe('reports', () => {
+  it('are taken in the order in which they were made, whatever the network does to them', async () => {
+    const agent = await fleet.agent({ hostname: 'numbered.example', capacity: 3 });
+    const projectId = await create('numbered');
+    await agent.take();
+    const statuses = async () =>
+      (await fleet.cluster(projectId, 'numbered')).selfManaged.processes.map((each: { status: string }) => each.status);
+    const says = async (status: 'running' | 'stopped', run: number, sequence: number) => {
+      for (const process of agent.processes) agent.claims.set(process.id, { status, pid: status === 'stopped' ? null : 1 });
+      await agent.report({ number: { run, sequence } });
+      return statuses();
+    };
+    const running = ['running', 'running', 'running'];
+    const stopped = ['stopped', 'stopped', 'stopped'];
+    expect(await says('running', 1, 2)).toEqual(running);
+    expect(await says('stopped', 1, 1)).toEqual(running);
+    expect(await says('stopped', 1, 2)).toEqual(running);
+    expect(await says('stopped', 1, 3)).toEqual(stopped);
+    // The agent has started again; what its last life still had on the way comes too late.
+    expect(await says('running', 2, 1)).toEqual(running);
+    expect(await says('stopped', 1, 9)).toEqual(running);
   });
 });
 

@@ -13,11 +13,14 @@ export class Observations {
     private readonly parts: { readonly database: ServiceDatabase; readonly clock: Clock; readonly lifecycle: ClusterLifecycle },
   ) {}
 
-  /** `unchanged`: the same as the last report; only the time was noted. */
-  async record(hostId: string, report: ObservationReport): Promise<'changed' | 'unchanged'> {
+  /**
+   * `unchanged`: the same as the last report; only the time was noted. `superseded`: a later report was here first, and this one says nothing any more.
+   * `unknown-host`: it was taken out meanwhile.
+   */
+  async record(hostId: string, report: ObservationReport): Promise<'changed' | 'unchanged' | 'superseded' | 'unknown-host'> {
     const { database, lifecycle } = this.parts;
     const news = await database.transaction((tx) => this.store(tx, hostId, report));
-    if (!news) return 'unchanged';
+    if (news !== 'changed') return news;
     const waiting = await database.query<{ id: string }>(
       `SELECT DISTINCT cluster.id FROM process JOIN cluster ON cluster.id = process.cluster_id
         WHERE process.host_id = $1 AND process.removed_at IS NULL AND cluster.deleted_at IS NULL AND cluster.state <> 'IDLE' ORDER BY cluster.id`,
@@ -27,29 +30,36 @@ export class Observations {
     return 'changed';
   }
 
-  /** Whether anything is new. */
-  private async store(tx: Transaction, hostId: string, report: ObservationReport): Promise<boolean> {
+  private async store(
+    tx: Transaction,
+    hostId: string,
+    report: ObservationReport,
+  ): Promise<'changed' | 'unchanged' | 'superseded' | 'unknown-host'> {
     const now = this.parts.clock.now();
     const [before] = await rows<{ reported_version: number | null; last_heard_at: Date | null; goal_version: number }>(
       tx,
       'SELECT reported_version, last_heard_at, goal_version FROM host WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE',
       [hostId],
     );
-    if (before === undefined) return false;
+    if (before === undefined) return 'unknown-host';
     // A version that was never given out (this database is older than the agent's memory) answers no goal of ours.
     const reported = report.goalVersion > before.goal_version ? null : report.goalVersion;
-    await rows(tx, 'UPDATE host SET last_heard_at = $2, reported_version = $3, agent_version = $4 WHERE id = $1', [
-      hostId,
-      now,
-      reported,
-      report.agentVersion,
-    ]);
+    const { run, sequence } = report.number ?? { run: null, sequence: null };
+    // Agents of earlier releases do not number their reports: theirs are taken as they come.
+    const taken = await rows(
+      tx,
+      `UPDATE host SET last_heard_at = $2, reported_version = $3, agent_version = $4, report_run = $5, report_sequence = $6
+        WHERE id = $1 AND ($5::bigint IS NULL OR report_run IS NULL OR (report_run, report_sequence) < ($5, $6)) RETURNING id`,
+      [hostId, now, reported, report.agentVersion, run, sequence],
+    );
+    if (taken.length === 0) return 'superseded';
     const changed = await this.upsert(tx, hostId, report.processes, now);
     const forgotten = await rows(tx, 'DELETE FROM observation WHERE host_id = $1 AND process_id <> ALL($2) RETURNING process_id', [
       hostId,
       report.processes.map((process) => process.id),
     ]);
-    return changed || forgotten.length > 0 || before.reported_version !== reported || isSilent(before.last_heard_at, now);
+    const isNew = changed || forgotten.length > 0 || before.reported_version !== reported || isSilent(before.last_heard_at, now);
+    return isNew ? 'changed' : 'unchanged';
   }
 
   /** An agent speaks only for the processes of its own host. */

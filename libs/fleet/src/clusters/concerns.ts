@@ -34,6 +34,11 @@ const SAME_OCCURRENCE_MS = 60_000;
 const where = (process: ProcessView): string => `${process.kind} on ${process.hostname}:${process.port}`;
 
 function present(state: ClusterState, process: ProcessView, now: Date): RaisedConcern[] {
+  if (process.lost) {
+    const since = process.hostHeardAt ?? process.desiredSince;
+    const detail = `The ${where(process)} is lost: its host was last heard of at ${since.toISOString()} and was given up.`;
+    return [{ processId: process.id, kind: 'HOST_GIVEN_UP', since, lastSeen: now, detail }];
+  }
   if ((state !== 'DISABLING' && state !== 'DISABLED') || process.desired !== 'stopped') return [];
   const concerns: RaisedConcern[] = [];
   const seen = process.observation;

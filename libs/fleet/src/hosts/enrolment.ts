@@ -4,7 +4,7 @@ import { rows, type ServiceDatabase, type Transaction } from '@atrest/platform-p
 import type { AgentAuthenticator } from '@atrest/platform-auth';
 import type { Clock } from '@atrest/platform-time';
 import { Refusal } from '../refusal.js';
-import { hashOf, newSecret } from './credentials.js';
+import { agentCredential, hashOf, newSecret } from './credentials.js';
 import { HOST_SILENT_AFTER_MS, isSilent } from './host-liveness.js';
 
 /** Long enough to install an agent by hand, short enough that a token left in a shell history is worth nothing the next day. */
@@ -28,29 +28,54 @@ export class Enrolment implements AgentAuthenticator {
    * Trades a token for a host and its credential. A host that was enrolled before (same name and data folder in the organisation) keeps its id and
    * its processes and gets a new credential: an agent that lost its state folder comes back as the host it was. Not while that host's agent is heard of:
    * a second machine of the same name would take the first one's goal, and nobody could stop the first one's databases any more.
+   *
+   * A token is used once, but its answer may be lost: the agent that used it, and proves that by the secret it sent then, gets the same answer again.
    * @throws {Refusal} USER_UNAUTHORIZED for a token that is unknown, used or expired: which of these is not told; INVALID_ATTRIBUTE for a host that is
    *   heard of. The token is not used up then
    */
   async enrol(request: EnrolmentRequest): Promise<EnrolmentResponse> {
     const { database, clock, logger } = this.parts;
-    const { value: credential, hash } = newSecret('agent');
+    const { token: text, retrySecret } = request;
+    const { value: credential, hash } = retrySecret === undefined ? newSecret('agent') : agentCredential(text, retrySecret);
+    const retryHash = retrySecret === undefined ? null : hashOf(retrySecret);
     const hostId = await database.transaction(async (tx) => {
       const now = clock.now();
       const [token] = await rows<{ org_id: string }>(
         tx,
-        'UPDATE enrolment_token SET used_at = $2 WHERE hash = $1 AND used_at IS NULL AND expires_at > $2 RETURNING org_id',
-        [hashOf(request.token), now],
+        `UPDATE enrolment_token SET used_at = $2, retry_hash = $3
+          WHERE hash = $1 AND used_at IS NULL AND expires_at > $2 RETURNING org_id`,
+        [hashOf(text), now, retryHash],
       );
-      if (token === undefined) throw new Refusal('USER_UNAUTHORIZED', 'The enrolment token is not valid, was used or has expired.');
+      if (token === undefined) return this.enrolledBefore(tx, request, { hash, retryHash, now });
       const known = await this.findKnown(tx, token.org_id, request);
       if (known !== undefined && !isSilent(known.last_heard_at, now)) throw stillHeard(request);
       const id = known?.id ?? newObjectId(now);
       await this.store(tx, { id, orgId: token.org_id, hash, request, now });
-      await rows(tx, 'UPDATE enrolment_token SET host_id = $2 WHERE hash = $1', [hashOf(request.token), id]);
+      await rows(tx, 'UPDATE enrolment_token SET host_id = $2 WHERE hash = $1', [hashOf(text), id]);
       return id;
     });
     logger.info({ hostId, hostname: request.hostname }, 'a host was enrolled');
     return { hostId, credential };
+  }
+
+  /**
+   * The host that this token enrolled, for who enrolled it: same secret, same name and data folder, and the credential it was given is still the host's own.
+   * @throws {Refusal} USER_UNAUTHORIZED
+   */
+  private async enrolledBefore(
+    tx: Transaction,
+    request: EnrolmentRequest,
+    proof: { readonly hash: Buffer; readonly retryHash: Buffer | null; readonly now: Date },
+  ): Promise<string> {
+    const [host] = await rows<{ id: string }>(
+      tx,
+      `SELECT host.id FROM enrolment_token JOIN host ON host.id = enrolment_token.host_id
+        WHERE enrolment_token.hash = $1 AND enrolment_token.retry_hash = $2 AND enrolment_token.expires_at > $3
+          AND host.credential_hash = $4 AND host.hostname = $5 AND host.data_folder = $6 AND host.deleted_at IS NULL`,
+      [hashOf(request.token), proof.retryHash, proof.now, proof.hash, request.hostname, request.dataFolder],
+    );
+    if (host === undefined) throw new Refusal('USER_UNAUTHORIZED', 'The enrolment token is not valid, was used or has expired.');
+    return host.id;
   }
 
   async authenticate(bearer: string): Promise<{ hostId: string } | null> {
@@ -68,7 +93,7 @@ export class Enrolment implements AgentAuthenticator {
   ): Promise<{ readonly id: string; readonly last_heard_at: Date | null } | undefined> {
     const [known] = await rows<{ id: string; last_heard_at: Date | null }>(
       tx,
-      'SELECT id, last_heard_at FROM host WHERE org_id = $1 AND hostname = $2 AND data_folder = $3 AND deleted_at IS NULL FOR NO KEY UPDATE',
+      'SELECT id, last_heard_at FROM host WHERE org_id = $1 AND hostname = $2 AND data_folder = $3 AND deleted_at IS NULL AND given_up_at IS NULL FOR NO KEY UPDATE',
       [orgId, request.hostname, request.dataFolder],
     );
     return known;
@@ -87,7 +112,7 @@ export class Enrolment implements AgentAuthenticator {
        ON CONFLICT (id) DO UPDATE
           SET port_first = EXCLUDED.port_first, port_last = EXCLUDED.port_last, capacity = EXCLUDED.capacity,
               allows_colocation = EXCLUDED.allows_colocation, agent_version = EXCLUDED.agent_version,
-              credential_hash = EXCLUDED.credential_hash, last_heard_at = EXCLUDED.last_heard_at`,
+              credential_hash = EXCLUDED.credential_hash, last_heard_at = EXCLUDED.last_heard_at, report_run = NULL, report_sequence = NULL`,
       [
         host.id,
         host.orgId,

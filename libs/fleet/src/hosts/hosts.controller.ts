@@ -1,6 +1,7 @@
-import { AtlasRoute, pageOf, PageQuerySchema, PathParam, ValidQuery, type Page, type PageRequest } from '@atrest/platform-http';
+import { AtlasRoute, pageOf, PageQuerySchema, PathParam, queryFlag, ValidQuery, type Page, type PageRequest } from '@atrest/platform-http';
 import type { Clock } from '@atrest/platform-time';
 import { Controller, Inject } from '@nestjs/common';
+import { z } from 'zod';
 import { apiTime } from '../clusters/settings/render-common.js';
 import { CLOCK, ENROLMENT, HOSTS } from '../tokens.js';
 import { Enrolment } from './enrolment.js';
@@ -10,6 +11,8 @@ import type { Host } from './hosts.repository.js';
 
 const versions = ['2023-01-01'];
 const access = { org: ['ORG_OWNER'] } as const;
+
+const HostRemovalQuerySchema = z.object({ force: queryFlag().default(false) });
 
 function hostView(host: Host, now: Date): object {
   return {
@@ -26,6 +29,7 @@ function hostView(host: Host, now: Date): object {
     ...(host.lastHeardAt !== null && { lastHeardAt: apiTime(host.lastHeardAt) }),
     /** The agent has not been heard of for 30 s: what it last reported may not be so any more. */
     stale: isSilent(host.lastHeardAt, now),
+    ...(host.givenUpAt !== null && { givenUpAt: apiTime(host.givenUpAt) }),
     goalVersion: host.goalVersion,
     reportedGoalVersion: host.reportedVersion,
   };
@@ -75,10 +79,16 @@ export class HostsController {
     path: '/orgs/:orgId/hosts/:hostId',
     versions,
     access,
-    summary: 'Takes out a host that has no processes.',
+    summary:
+      'Takes out a host that has no processes. With force=true gives up a host that is lost for good: nobody waits for its processes any more.',
+    query: HostRemovalQuerySchema,
     success: 204,
   })
-  async remove(@PathParam('orgId') orgId: string, @PathParam('hostId') hostId: string): Promise<void> {
-    await this.hosts.remove(orgId, hostId);
+  async remove(
+    @PathParam('orgId') orgId: string,
+    @PathParam('hostId') hostId: string,
+    @ValidQuery() query: z.infer<typeof HostRemovalQuerySchema>,
+  ): Promise<void> {
+    await (query.force ? this.hosts.giveUp(orgId, hostId) : this.hosts.remove(orgId, hostId));
   }
 }

@@ -20,6 +20,8 @@ export interface Host {
   readonly agentVersion: string;
   readonly enrolledAt: Date;
   readonly lastHeardAt: Date | null;
+  /** Since then nobody waits for it: its processes are lost, and its agent, should it come back, is told to stop them. */
+  readonly givenUpAt: Date | null;
   readonly goalVersion: number;
   readonly reportedVersion: number | null;
   /** How many processes are placed here. */
@@ -38,6 +40,7 @@ interface HostRow {
   agent_version: string;
   enrolled_at: Date;
   last_heard_at: Date | null;
+  given_up_at: Date | null;
   goal_version: number;
   reported_version: number | null;
   ports: number[];
@@ -56,6 +59,7 @@ const hostOf = (row: HostRow): Host => ({
   agentVersion: row.agent_version,
   enrolledAt: row.enrolled_at,
   lastHeardAt: row.last_heard_at,
+  givenUpAt: row.given_up_at,
   goalVersion: row.goal_version,
   reportedVersion: row.reported_version,
   processes: row.ports.length,
@@ -77,7 +81,7 @@ export async function lockHostsForPlacement(
   now: Date,
 ): Promise<(PlacementHost & { readonly goalVersion: number })[]> {
   await rows(tx, 'SELECT FROM host WHERE org_id = $1 AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE', [orgId]);
-  const found = await rows<HostRow>(tx, `${SELECT_HOST} AND host.org_id = $1 ORDER BY host.id`, [orgId]);
+  const found = await rows<HostRow>(tx, `${SELECT_HOST} AND host.org_id = $1 AND host.given_up_at IS NULL ORDER BY host.id`, [orgId]);
   return found.map((row) => {
     const { id, hostname, dataFolder, portFirst, portLast, capacity, allowsColocation, processes, goalVersion } = hostOf(row);
     const silent = isSilent(row.last_heard_at, now);
@@ -120,13 +124,23 @@ export interface StoredGoal {
   readonly processes: readonly ProcessGoal[];
 }
 
-/** Version and content in one statement, so that they belong together. */
+/**
+ * Version and content in one statement, so that they belong together. A host that was given up is told to stop everything it ever had and still may run, also
+ * what its clusters have forgotten since; to delete nothing, because nobody can say any more whose data it is.
+ */
 export async function goalOf(query: Query, hostId: string): Promise<StoredGoal | undefined> {
-  const [row] = await query<{ goal_version: number; goal_issued_at: Date; goals: ProcessGoal[] }>(
-    `SELECT goal_version, goal_issued_at,
-            coalesce((SELECT jsonb_agg(goal ORDER BY id) FROM process WHERE host_id = host.id AND removed_at IS NULL), '[]') AS goals
+  const [row] = await query<{ goal_version: number; goal_issued_at: Date; given_up_at: Date | null; goals: ProcessGoal[] }>(
+    `SELECT goal_version, goal_issued_at, given_up_at,
+            coalesce((SELECT jsonb_agg(goal ORDER BY id) FROM process
+                       WHERE host_id = host.id AND (removed_at IS NULL OR removed_at >= host.given_up_at)), '[]') AS goals
        FROM host WHERE id = $1 AND deleted_at IS NULL`,
     [hostId],
   );
-  return row && { version: row.goal_version, issuedAt: row.goal_issued_at, processes: row.goals };
+  if (row === undefined) return undefined;
+  const processes = row.given_up_at === null ? row.goals : row.goals.map(stoppedForGood);
+  return { version: row.goal_version, issuedAt: row.goal_issued_at, processes };
+}
+
+function stoppedForGood({ mayStart: _, ...goal }: ProcessGoal): ProcessGoal {
+  return { ...goal, desired: 'stopped', deleteData: false, reason: 'This host was given up for lost: its clusters go on without it.' };
 }

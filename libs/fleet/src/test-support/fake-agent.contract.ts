@@ -4,6 +4,7 @@ import {
   type AgentTaskResult,
   type EnrolmentRequest,
   type HostGoal,
+  type ObservationReport,
   type PollResponse,
   type ProcessGoal,
   type ProcessObservation,
@@ -15,12 +16,18 @@ export type FakeAgentOptions = Omit<EnrolmentRequest, 'token'>;
 
 /**
  * An agent without processes that speaks the channel over HTTP: it takes goals and, unless told otherwise, reports that they are reached. The first member of a
- * set that runs is its primary.
+ * set that runs here, and does not yield to another one, is its primary.
  */
 export class FakeAgent {
   goal: HostGoal | null = null;
   /** What it claims about a process, over what the goal would make it say; null: it does not name it. */
   readonly claims = new Map<string, Partial<ProcessObservation> | null>();
+  /** Processes whose set will not let go of them. */
+  readonly keepsMembers = new Set<string>();
+  /** Shards that its leading mongos lists; it says nothing of them while there is none. */
+  readonly knownShards = new Set<string>();
+  /** What runs here, with the version of its arguments. */
+  private readonly runs = new Map<string, number>();
 
   private constructor(
     /** The replica it speaks to. */
@@ -30,7 +37,12 @@ export class FakeAgent {
     readonly credential: string,
   ) {}
 
-  static async enrol(url: string, clock: Clock, token: string, o: Partial<FakeAgentOptions> = {}): Promise<FakeAgent> {
+  static async enrol(
+    url: string,
+    clock: Clock,
+    token: string,
+    o: { readonly [K in keyof FakeAgentOptions]?: FakeAgentOptions[K] | undefined } = {},
+  ): Promise<FakeAgent> {
     const response = await fetch(`${url}/agent/v1/enrol`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -79,11 +91,12 @@ export class FakeAgent {
     if (answer?.goal) this.goal = answer.goal;
   }
 
-  async report(o: { readonly goalVersion?: number } = {}): Promise<void> {
+  async report(o: { readonly goalVersion?: number; readonly number?: ObservationReport['number'] } = {}): Promise<void> {
     const response = await this.request('POST', '/observations', {
       goalVersion: o.goalVersion ?? this.goal?.version ?? 0,
       observedAt: this.clock.now().toISOString(),
       agentVersion: '0.1.0',
+      ...(o.number && { number: o.number }),
       processes: this.processes.flatMap((process) => this.observe(process)),
     });
     if (response.status !== 204) throw new Error(`report: ${response.status} ${await response.text()}`);
@@ -104,7 +117,47 @@ export class FakeAgent {
     if (claim === null) return [];
     if (goal.desired === 'removed' && claim === undefined) return [];
     const running = goal.desired === 'running';
-    const leads = goal.kind === 'mongos' || goal.replicaSet?.members[0]?.host.endsWith(`:${goal.port}`) === true;
-    return [observation(goal.id, { status: running ? 'running' : 'stopped', writable: running && leads, ...claim })];
+    if (running) this.runs.set(goal.id, this.runs.get(goal.id) ?? goal.argumentsVersion ?? 0);
+    else this.runs.delete(goal.id);
+    return [
+      observation(goal.id, {
+        status: running ? 'running' : 'stopped',
+        ...(running && { argumentsVersion: this.runs.get(goal.id) ?? 0, ...this.roleOf(goal) }),
+        ...claim,
+      }),
+    ];
+  }
+
+  /** What a running process says of its set or cluster. */
+  private roleOf(goal: ProcessGoal): Partial<ProcessObservation> {
+    const set = goal.replicaSet;
+    if (set === null) return { writable: true, ...(goal.router?.leads && this.knownShards.size > 0 && { shards: [...this.knownShards] }) };
+    const leaving = (set.changes?.leaving ?? []).filter((host) => !this.keeps(host, goal));
+    const members = [...set.members, ...(set.changes?.joining ?? [])].filter((member) => !leaving.includes(member.host));
+    const own = members.some((member) => member.host.endsWith(`:${goal.port}`));
+    if (!own) return { memberState: 'REMOVED' };
+    const candidates = members.filter((member) => this.couldLead(member.host, goal));
+    const leads = (candidates.find((member) => !this.yields(member.host, goal)) ?? candidates[0])?.host.endsWith(`:${goal.port}`) === true;
+    if (!leads) return { memberState: 'SECONDARY' };
+    const setMembers = members.map(({ host, votes, priority }) => ({ host, votes, priority }));
+    return { memberState: 'PRIMARY', writable: true, ...(set.changes && { setMembers }) };
+  }
+
+  private memberAt(host: string, like: ProcessGoal): ProcessGoal | undefined {
+    return this.processes.find((each) => each.clusterId === like.clusterId && host.endsWith(`:${each.port}`));
+  }
+
+  private keeps(host: string, like: ProcessGoal): boolean {
+    return this.keepsMembers.has(this.memberAt(host, like)?.id ?? '');
+  }
+
+  private yields(host: string, like: ProcessGoal): boolean {
+    return this.memberAt(host, like)?.replicaSet?.changes?.yields === true;
+  }
+
+  /** Members on other hosts are for their agents to speak for: the first of all is the primary, wherever it is. */
+  private couldLead(host: string, like: ProcessGoal): boolean {
+    const here = this.memberAt(host, like);
+    return here === undefined || here.desired === 'running';
   }
 }
