@@ -82,7 +82,7 @@ export class DevelopmentGoogleCloudKms {
       destroyCryptoKeyVersion: this.handler('DestroyCryptoKeyVersion', (request) => operations.destroyCryptoKeyVersion(request)),
       restoreCryptoKeyVersion: this.handler('RestoreCryptoKeyVersion', (request) => operations.restoreCryptoKeyVersion(request)),
     });
-    this.front = createServer();
+    this.front = createServer({ noDelay: true });
   }
 
   static async start(options: DevelopmentGoogleCloudKmsOptions = {}): Promise<DevelopmentGoogleCloudKms> {
@@ -251,7 +251,7 @@ export class DevelopmentGoogleCloudKms {
     // gRPC's server does not give its sockets away, so connections pass through here, where they can be counted and reset.
     this.front.on('connection', (socket) => {
       this.accepted += 1;
-      const inner = connect(port, '127.0.0.1');
+      const inner = connect({ port, host: '127.0.0.1', noDelay: true });
       this.sockets.add(socket);
       socket.on('close', () => {
         this.sockets.delete(socket);
