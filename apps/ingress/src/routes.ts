@@ -2,14 +2,17 @@
 export const UPSTREAMS = ['fleet', 'kms-validation', 'notification', 'restore-execution'] as const;
 export type Upstream = (typeof UPSTREAMS)[number];
 
-const PROJECT = '^/api/atlas/(?:v2|v1\\.0|v1\\.5)/groups/[^/]+';
+const ATLAS = '^/api/atlas/(?:v2|v1\\.0|v1\\.5)';
+const PROJECT = `${ATLAS}/groups/[^/]+`;
 
 /**
  * Which service owns which path (docs/explanation/architecture.md); the first that fits. Everything else is `fleet`'s, which also answers what
  * nobody serves.
  */
 const ROUTES: readonly { readonly path: RegExp; readonly upstream: Upstream }[] = [
-  { path: new RegExp(`${PROJECT}/encryptionAtRest(?:/|$)`), upstream: 'kms-validation' },
+  { path: new RegExp(`${PROJECT}/(?:encryptionAtRest|cloudProviderAccess)(?:/|$)`), upstream: 'kms-validation' },
+  { path: new RegExp(`${ATLAS}/orgs/[^/]+/encryptionAtRest(?:/|$)`), upstream: 'kms-validation' },
+  { path: /^\/kms-events\//, upstream: 'kms-validation' },
   { path: new RegExp(`${PROJECT}/alerts(?:/|$)`), upstream: 'notification' },
   { path: new RegExp(`${PROJECT}/clusters/[^/]+/backup/restoreJobs(?:/|$)`), upstream: 'restore-execution' },
   { path: /^\/downloads\//, upstream: 'restore-execution' },

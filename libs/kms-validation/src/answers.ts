@@ -2,7 +2,7 @@ import type { EncryptionAtRest, KeyHistory, KeyValidityStatus } from '@atrest/co
 import { EncryptionAtRestSchema } from '@atrest/contracts';
 import { atlasTime } from '@atrest/platform-http';
 import type { Sample, StateChange } from './check-history.js';
-import { decisiveEvidence, type KeyConfiguration } from './key-configuration.js';
+import { decisiveEvidence, holdOf, type KeyConfiguration } from './key-configuration.js';
 import type { ValidityPolicy } from './policy-settings.js';
 import { bindingOf, providerBindings } from './providers/bindings.js';
 import type { ProviderBinding } from './providers/provider-binding.js';
@@ -45,6 +45,7 @@ export function toStatus(configuration: KeyConfiguration, policy: ValidityPolicy
     lastEvidence: validity.lastEvidence,
     lastProvenAt: validity.lastProvenAt && atlasTime(validity.lastProvenAt),
     unreachableSince: validity.unreachableSince && atlasTime(validity.unreachableSince),
+    hold: holdOf(configuration),
     nextCheckAt: atlasTime(configuration.nextCheckAt),
   };
 }

@@ -1,5 +1,5 @@
 import { rows, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
-import type { EnforcementMode, Evidence, ValidityState } from '@atrest/contracts';
+import type { EnforcementMode, Evidence, KeyProviderName, ValidityState } from '@atrest/contracts';
 import { decisiveEvidence, type KeyConfiguration } from './key-configuration.js';
 
 /** One entry: what checks of a key gave. */
@@ -16,6 +16,17 @@ export interface StateChange {
   readonly from: ValidityState;
   readonly to: ValidityState;
   readonly mode: EnforcementMode;
+  readonly evidence: readonly Evidence[];
+}
+
+/** A stop that did not happen, because the project only observes. */
+export interface ObservedStop {
+  readonly provider: KeyProviderName;
+  readonly at: Date;
+  /** When the key was usable again; null while it is not. */
+  readonly endedAt: Date | null;
+  /** The clusters that used the key then. */
+  readonly clusters: readonly string[];
   readonly evidence: readonly Evidence[];
 }
 
@@ -60,11 +71,11 @@ export class CheckHistory {
     );
   }
 
-  async change(tx: Transaction, before: KeyConfiguration, after: KeyConfiguration, at: Date): Promise<void> {
+  async change(tx: Transaction, before: KeyConfiguration, after: KeyConfiguration, at: Date, clusters: readonly string[]): Promise<void> {
     await rows(
       tx,
-      `INSERT INTO validity_change (configuration_id, project_id, provider, mode, changed_at, from_state, to_state, evidence)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id`,
+      `INSERT INTO validity_change (configuration_id, project_id, provider, mode, changed_at, from_state, to_state, evidence, clusters)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
       [
         after.id,
         after.projectId,
@@ -74,6 +85,7 @@ export class CheckHistory {
         before.validity.state,
         after.validity.state,
         JSON.stringify(decisiveEvidence(after.validity)),
+        JSON.stringify(clusters),
       ],
     );
   }
@@ -98,6 +110,23 @@ export class CheckHistory {
       [configurationId, limit],
     );
     return found.map(({ changed_at: at, from_state: from, to_state: to, mode, evidence }) => ({ at, from, to, mode, evidence }));
+  }
+
+  /** What the mode `observe` would have stopped in a project, newest first. */
+  async observedOf(projectId: string, limit: number): Promise<ObservedStop[]> {
+    const found = await this.database.query<ChangeRow & { provider: KeyProviderName; clusters: string[]; ended_at: Date | null }>(
+      `SELECT c.*, (SELECT min(e.changed_at) FROM validity_change e
+                    WHERE e.configuration_id = c.configuration_id AND e.from_state = 'INVALID' AND e.id > c.id) AS ended_at
+       FROM validity_change c WHERE c.project_id = $1 AND c.mode = 'observe' AND c.to_state = 'INVALID' ORDER BY c.changed_at DESC, c.id DESC LIMIT $2`,
+      [projectId, limit],
+    );
+    return found.map(({ provider, clusters, evidence, changed_at: at, ended_at: endedAt }) => ({
+      provider,
+      clusters,
+      evidence,
+      at,
+      endedAt,
+    }));
   }
 
   /** Deletes what is older, at most `limit` entries, so that no statement runs for long; answers how many it deleted. */

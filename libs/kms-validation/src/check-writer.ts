@@ -1,12 +1,15 @@
 import type { EventPublisher } from '@atrest/platform-messaging';
 import type { ServiceDatabase, Transaction } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
+import type { Breaker } from './breaker/breaker.js';
 import type { CheckHistory } from './check-history.js';
 import { aloneId, decideMember, sampleDue, type CheckedKey, type Member, type MemberDecision } from './checked-key.js';
 import type { CheckedKeyRepository, Lease } from './checked-key.repository.js';
 import type { KeyObservation } from './key-check.js';
 import type { KeyConfiguration } from './key-configuration.js';
 import type { ApplyOutcome, KeyConfigurationRepository } from './key-configuration.repository.js';
+import type { ClusterProjection } from './projections/cluster-projection.js';
+import type { Moment } from './validity-policy.js';
 
 /** What one check of a key gave, and for whom. */
 export interface FinishedObservation {
@@ -37,6 +40,8 @@ export interface CheckWriterOptions {
   readonly repository: KeyConfigurationRepository;
   readonly history: CheckHistory;
   readonly publisher: EventPublisher;
+  readonly clusters: ClusterProjection;
+  readonly breaker: Breaker;
   readonly clock: Clock;
   /** In [0, 1); spreads due times. */
   readonly random: () => number;
@@ -51,13 +56,10 @@ export class CheckWriter {
 
   async write(finished: FinishedObservation): Promise<WrittenCheck> {
     const { clock, random, database, keys } = this.options;
-    const moment = { now: clock.now(), random: random() };
-    const { separated, observation } = finished;
-    const decisions = finished.members.map((member) => {
-      const alone = member.configuration.id === separated?.memberId;
-      const decision = decideMember(member, alone ? separated.observation : observation, moment);
-      return alone ? onItsOwn(decision) : decision;
-    });
+    const moment = { now: clock.now(), random: random(), holdShutdowns: false };
+    let decisions = decideAll(finished, moment);
+    const breaker = decisions.some(stops) ? await this.options.breaker.ask() : null;
+    if (breaker?.holds) decisions = decideAll(finished, { ...moment, holdShutdowns: true });
     const results: MemberResult[] = decisions.filter(({ worthStoring }) => !worthStoring).map(unchanged);
     const changed = decisions.filter(({ worthStoring }) => worthStoring);
     for (;;) {
@@ -67,6 +69,7 @@ export class CheckWriter {
         if (!(await keys.holds(tx, finished.key.id, finished.lease))) return null;
         const applied: MemberResult[] = [];
         for (const decision of batch) applied.push(await this.applyTo(tx, decision, moment.now));
+        if (breaker !== null && applied.some(isHeldNow)) await this.options.breaker.open(tx, breaker.tally);
         if (last) await this.finish(tx, finished, decisions, moment.now);
         return applied;
       });
@@ -84,7 +87,10 @@ export class CheckWriter {
     }
     const outcome = await repository.applyCheck(tx, before, after);
     if (outcome !== 'applied') return { outcome, before, after: before };
-    if (before.validity.state !== after.validity.state) await history.change(tx, before, after, now);
+    if (before.validity.state !== after.validity.state) {
+      const stopped = after.validity.state === 'INVALID' ? await this.options.clusters.using(tx, after.projectId, after.provider) : [];
+      await history.change(tx, before, after, now, stopped);
+    }
     for (const { definition, data } of publications) await publisher.publish(tx, definition, data);
     return { outcome, before, after };
   }
@@ -116,6 +122,21 @@ export class CheckWriter {
     );
   }
 }
+
+function decideAll({ members, separated, observation }: FinishedObservation, moment: Moment): MemberDecision[] {
+  return members.map((member) => {
+    const alone = member.configuration.id === separated?.memberId;
+    const decision = decideMember(member, alone ? separated.observation : observation, moment);
+    return alone ? onItsOwn(decision) : decision;
+  });
+}
+
+/** A confirmation that stops databases. What was held and is carried out now was asked about when it was held. */
+const stops = ({ before, configuration: after }: MemberDecision): boolean =>
+  after.mode === 'enforce' && before.validity.state === 'SUSPECT' && after.validity.state === 'INVALID';
+
+const isHeldNow = ({ outcome, before, after }: MemberResult): boolean =>
+  outcome === 'applied' && before.validity.state !== 'HELD' && after.validity.state === 'HELD';
 
 const unchanged = ({ before, configuration }: MemberDecision): MemberResult => ({ outcome: 'applied', before, after: configuration });
 

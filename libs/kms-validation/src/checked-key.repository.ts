@@ -121,6 +121,16 @@ export class CheckedKeyRepository {
     ]);
   }
 
+  /** The same for the keys of one project. */
+  async bringForwardOf(tx: Transaction, projectId: string, latest: Date, now: Date): Promise<void> {
+    await rows(
+      tx,
+      `UPDATE checked_key SET next_check_at = $2, planned_at = $3
+       WHERE next_check_at > $2 AND id IN (SELECT checked_key_id FROM key_configuration WHERE project_id = $1) RETURNING id`,
+      [projectId, latest, now],
+    );
+  }
+
   /** Whether the lease is still ours; while the transaction lasts nobody else takes it. */
   async holds(tx: Transaction, id: string, lease: Lease): Promise<boolean> {
     const held = await rows(tx, 'SELECT id FROM checked_key WHERE id = $1 AND lease_token = $2 FOR NO KEY UPDATE', [id, lease.token]);

@@ -1,7 +1,6 @@
 import type { Evidence, KeyProviderName } from '@atrest/contracts';
 import { applyDecision, type Changed, type KeyConfiguration } from './key-configuration.js';
-import type { ValidityPolicy } from './policy-settings.js';
-import { decide, type CheckResult, type Moment, type Validity } from './validity-policy.js';
+import { decide, type CheckResult, type MemberPolicy, type Moment, type Validity } from './validity-policy.js';
 
 /** One customer key with one set of credentials: what a check looks at, whatever number of configurations use it. */
 export interface CheckedKey {
@@ -22,7 +21,7 @@ export interface CheckedKey {
 /** A configuration that uses a checked key, with the policy that applies to it. */
 export interface Member {
   readonly configuration: KeyConfiguration;
-  readonly policy: ValidityPolicy;
+  readonly policy: MemberPolicy;
 }
 
 /** Id of the checked key of a configuration that must not share. */
@@ -51,7 +50,9 @@ export interface MemberDecision extends Changed {
 
 /** Applies one check to one member, under its own policy. */
 export function decideMember({ configuration, policy }: Member, result: CheckResult, moment: Moment): MemberDecision {
-  const decision = decide(configuration.validity, result, moment, policy);
+  // A mode that only observes stops nothing, so there is nothing to hold.
+  const holdShutdowns = moment.holdShutdowns && configuration.mode === 'enforce';
+  const decision = decide(configuration.validity, result, { ...moment, holdShutdowns }, policy);
   const worthStoring = decision.events.length > 0 || !sameButForTheProof(configuration.validity, decision.validity);
   return { before: configuration, worthStoring, ...applyDecision(configuration, decision) };
 }
@@ -63,7 +64,8 @@ function sameButForTheProof(a: Validity, b: Validity): boolean {
     a.since.getTime() === b.since.getTime() &&
     a.evidence === b.evidence &&
     a.unreachableSince?.getTime() === b.unreachableSince?.getTime() &&
-    a.unreachableAnnounced === b.unreachableAnnounced &&
+    a.unreachableAlerts === b.unreachableAlerts &&
+    a.hold === b.hold &&
     a.announcedFindings === b.announcedFindings
   );
 }

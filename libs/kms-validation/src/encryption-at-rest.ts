@@ -23,7 +23,7 @@ import {
   type ProvenSettings,
 } from './key-configuration.js';
 import type { ChangeOutcome, KeyConfigurationRepository } from './key-configuration.repository.js';
-import type { ValidityPolicy } from './policy-settings.js';
+import type { EffectivePolicies } from './project-policy/effective-policies.js';
 import type { ClusterProjection } from './projections/cluster-projection.js';
 import type { ProjectProjection } from './projections/project-projection.js';
 import { bindingOf, providerBindings } from './providers/bindings.js';
@@ -50,7 +50,7 @@ export interface EncryptionAtRestOptions {
   readonly access: KeyAccess;
   readonly proof: SettingsProof;
   readonly monitor: ValidityMonitor;
-  readonly policy: ValidityPolicy;
+  readonly policies: EffectivePolicies;
   readonly clock: Clock;
 }
 
@@ -93,7 +93,7 @@ export class EncryptionAtRestUseCases {
 
   async status(projectId: string, provider: KeyProviderName): Promise<Outcome<KeyValidityStatus>> {
     const found = await this.configured(projectId, provider);
-    return found.kind === 'refused' ? found : done(toStatus(found.value, this.options.policy));
+    return found.kind === 'refused' ? found : done(await this.statusOf(found.value));
   }
 
   /** Changes of the state, and what checks gave, of the last 90 days. */
@@ -113,7 +113,7 @@ export class EncryptionAtRestUseCases {
     switch (outcome.kind) {
       case 'checked': {
         const { verdict, reason } = outcome.observation.evidence;
-        return done({ ...toStatus(outcome.configuration, this.options.policy), verdict, reason });
+        return done({ ...(await this.statusOf(outcome.configuration)), verdict, reason });
       }
       case 'removed':
         return refused(notEnabled(projectId, provider));
@@ -122,6 +122,10 @@ export class EncryptionAtRestUseCases {
       default:
         return outcome satisfies never;
     }
+  }
+
+  private async statusOf(configuration: KeyConfiguration): Promise<KeyValidityStatus> {
+    return toStatus(configuration, await this.options.policies.ofProject(configuration.projectId));
   }
 
   private planned(
@@ -167,14 +171,15 @@ export class EncryptionAtRestUseCases {
     settings: ProviderSettings,
     secret: string | null,
   ): Promise<Outcome<Write>> {
-    const { access, clock, proof, repository } = this.options;
+    const { access, clock, policies, proof, repository } = this.options;
     const key = await this.reference(projectId, provider, settings, secret);
     if (key.kind === 'refused') return key;
     const proven = await proof.proveNew(projectId, key.value);
     if (proven.kind === 'refused') return proven;
     const id = newObjectId(clock.now());
-    const stored = this.toStore(key.value, access.seal(id, secret), proven.value);
-    const changed = createConfiguration({ id, projectId, provider }, stored, clock.now());
+    const { mode, failClosed } = await policies.decidedBy(projectId);
+    const stored = await this.toStore(projectId, key.value, access.seal(id, secret), proven.value);
+    const changed = createConfiguration({ id, projectId, provider, mode, failClosed }, stored, clock.now());
     return done({
       changed,
       store: (tx) => this.joined(tx, changed, () => repository.insert(tx, changed.configuration, access.sealingKeyId)),
@@ -199,14 +204,15 @@ export class EncryptionAtRestUseCases {
     if (key.kind === 'refused') return key;
     const proven = await prove(key.value, current);
     if (proven.kind === 'refused') return proven;
-    const changed = replaceSettings(current, this.toStore(key.value, access.seal(current.id, secret), proven.value), clock.now());
+    const stored = await this.toStore(current.projectId, key.value, access.seal(current.id, secret), proven.value);
+    const changed = replaceSettings(current, stored, clock.now());
     return done({
       changed,
       store: (tx) =>
         this.joined(tx, changed, async () => {
           const outcome = await repository.replace(tx, current.revision, changed.configuration, access.sealingKeyId);
           const repaired = current.validity.state !== changed.configuration.validity.state;
-          if (outcome === 'written' && repaired) await history.change(tx, current, changed.configuration, clock.now());
+          if (outcome === 'written' && repaired) await history.change(tx, current, changed.configuration, clock.now(), []);
           return outcome;
         }),
     });
@@ -269,8 +275,14 @@ export class EncryptionAtRestUseCases {
     }
   }
 
-  private toStore(key: KeyReference, sealedCredentials: string, { canary, evidence }: Proven): ProvenSettings {
-    const nextCheckAt = new Date(this.options.clock.now().getTime() + this.options.policy.intervalMs);
+  private async toStore(
+    projectId: string,
+    key: KeyReference,
+    sealedCredentials: string,
+    { canary, evidence }: Proven,
+  ): Promise<ProvenSettings> {
+    const { intervalMs } = await this.options.policies.ofProject(projectId);
+    const nextCheckAt = new Date(this.options.clock.now().getTime() + intervalMs);
     const checkedKeyId = checkedKeyIdOf(key, canary.blob);
     return { settings: key.settings, sealedCredentials, checkedKeyId, canary, evidence, nextCheckAt };
   }

@@ -1,5 +1,6 @@
 import type { Logger } from '@atrest/platform-logging';
 import { BackgroundLoop, type Clock } from '@atrest/platform-time';
+import type { Breaker } from './breaker/breaker.js';
 import type { CheckHistory } from './check-history.js';
 import type { KeyAccess } from './key-access.js';
 import type { KeyConfigurationRepository } from './key-configuration.repository.js';
@@ -16,12 +17,13 @@ export interface HousekeepingOptions {
   readonly repository: KeyConfigurationRepository;
   readonly history: CheckHistory;
   readonly access: KeyAccess;
+  readonly breaker: Breaker;
   readonly metrics: MonitorMetrics;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** What is done once a minute beside the checks: credentials sealed under an old key are sealed anew, old history goes, ages are measured. */
+/** What is done once a minute beside the checks: credentials are sealed anew, incidents closed, old history goes, ages are measured. */
 export class Housekeeping {
   private readonly loop: BackgroundLoop;
   /** Warned of already, so that a seal that cannot be opened is not logged each minute. */
@@ -48,6 +50,7 @@ export class Housekeeping {
   async run(): Promise<void | 'again'> {
     const { repository, history, metrics, clock } = this.options;
     await this.reseal();
+    await this.options.breaker.closeWhenDecided();
     metrics.oldestProof(await repository.oldestProof(), clock.now());
     const pruned = await history.prune(new Date(clock.now().getTime() - HISTORY_DAYS * DAY_MS), PRUNE_BATCH);
     return pruned === PRUNE_BATCH ? 'again' : undefined;

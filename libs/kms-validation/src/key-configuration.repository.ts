@@ -3,12 +3,16 @@ import type { Canary } from '@atrest/kms';
 import { rows, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
 import { statesBefore, type KeyConfiguration } from './key-configuration.js';
 import type { ProviderSettings } from './providers/provider-binding.js';
+import type { HeldShutdown } from './validity-policy.js';
 
 /** How writing the result of a check ended. Only `applied` changed anything: a result about older settings is worth nothing. */
 export type ApplyOutcome = 'applied' | 'changed-meanwhile' | 'removed';
 
 /** How writing new settings, or removing them, ended. */
 export type ChangeOutcome = 'written' | 'changed-meanwhile' | 'removed';
+
+/** As JSON has it. */
+type StoredHold = Omit<HeldShutdown, 'since' | 'until'> & { readonly since: string; readonly until: string };
 
 interface Row {
   id: string;
@@ -25,7 +29,9 @@ interface Row {
   evidence: Evidence[];
   last_evidence: Evidence | null;
   unreachable_since: Date | null;
-  unreachable_announced: boolean;
+  unreachable_alerts: number;
+  hold: StoredHold | null;
+  fail_closed: boolean;
   last_proven_at: Date | null;
   announced_findings: string[];
   revision: number;
@@ -39,7 +45,7 @@ interface Row {
 
 /** What is read, and from where: a configuration and the key that is checked for it. */
 const SELECT = `SELECT c.id, c.project_id, c.provider, c.mode, c.settings, c.sealed_credentials, c.canary, c.epoch, c.checked_key_id, c.state, c.state_since,
-    c.evidence, c.last_evidence, c.unreachable_since, c.unreachable_announced, c.last_proven_at, c.announced_findings, c.revision, c.created_at,
+    c.evidence, c.last_evidence, c.unreachable_since, c.unreachable_alerts, c.hold, c.fail_closed, c.last_proven_at, c.announced_findings, c.revision, c.created_at,
     c.updated_at, k.next_check_at, k.last_evidence AS key_evidence, k.last_proven_at AS key_proven_at
   FROM key_configuration c JOIN checked_key k ON k.id = c.checked_key_id`;
 
@@ -55,6 +61,7 @@ function toConfiguration(row: Row): KeyConfiguration {
     projectId: row.project_id,
     provider: row.provider,
     mode: row.mode,
+    failClosed: row.fail_closed,
     settings: row.settings,
     sealedCredentials: row.sealed_credentials,
     canary: row.canary,
@@ -65,7 +72,8 @@ function toConfiguration(row: Row): KeyConfiguration {
       since: row.state_since,
       evidence: row.evidence,
       unreachableSince: row.unreachable_since,
-      unreachableAnnounced: row.unreachable_announced,
+      unreachableAlerts: row.unreachable_alerts,
+      hold: row.hold && { ...row.hold, since: new Date(row.hold.since), until: new Date(row.hold.until) },
       lastProvenAt: laterOf(row.last_proven_at, row.key_proven_at),
       lastEvidence: laterEvidence(row.last_evidence, row.key_evidence),
       announcedFindings: row.announced_findings,
@@ -86,15 +94,16 @@ const validityValues = ({ validity, checkedKeyId, revision }: KeyConfiguration):
   json(validity.evidence),
   validity.lastEvidence === null ? null : json(validity.lastEvidence),
   validity.unreachableSince,
-  validity.unreachableAnnounced,
+  validity.unreachableAlerts,
   validity.lastProvenAt,
   json(validity.announcedFindings),
+  validity.hold === null ? null : json(validity.hold),
   checkedKeyId,
   revision,
 ];
 
-const VALIDITY_ASSIGNMENTS = `state = $4, state_since = $5, evidence = $6, last_evidence = $7, unreachable_since = $8, unreachable_announced = $9,
-  last_proven_at = $10, announced_findings = $11, checked_key_id = $12, revision = $13`;
+const VALIDITY_ASSIGNMENTS = `state = $4, state_since = $5, evidence = $6, last_evidence = $7, unreachable_since = $8, unreachable_alerts = $9,
+  last_proven_at = $10, announced_findings = $11, hold = $12, checked_key_id = $13, revision = $14`;
 
 /** Key configurations in the database. */
 export class KeyConfigurationRepository {
@@ -131,13 +140,13 @@ export class KeyConfigurationRepository {
 
   /** Stores a new configuration; another one that was first wins. */
   async insert(tx: Transaction, configuration: KeyConfiguration, sealingKeyId: string): Promise<'written' | 'changed-meanwhile'> {
-    const { id, projectId, provider, mode, settings, sealedCredentials, canary, epoch, createdAt, updatedAt } = configuration;
+    const { id, projectId, provider, mode, failClosed, settings, sealedCredentials, canary, epoch, createdAt, updatedAt } = configuration;
     const inserted = await rows(
       tx,
-      `INSERT INTO key_configuration (id, project_id, provider, state, state_since, evidence, last_evidence, unreachable_since, unreachable_announced,
-         last_proven_at, announced_findings, checked_key_id, revision, mode, settings, sealed_credentials, sealing_key_id, canary, epoch,
+      `INSERT INTO key_configuration (id, project_id, provider, state, state_since, evidence, last_evidence, unreachable_since, unreachable_alerts,
+         last_proven_at, announced_findings, hold, checked_key_id, revision, mode, fail_closed, settings, sealed_credentials, sealing_key_id, canary, epoch,
          created_at, updated_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
        ON CONFLICT (project_id, provider) DO NOTHING RETURNING id`,
       [
         id,
@@ -145,6 +154,7 @@ export class KeyConfigurationRepository {
         provider,
         ...validityValues(configuration),
         mode,
+        failClosed,
         json(settings),
         sealedCredentials,
         sealingKeyId,
@@ -162,7 +172,7 @@ export class KeyConfigurationRepository {
     const { id, settings, sealedCredentials, canary, epoch, updatedAt, validity } = configuration;
     const updated = await rows(
       tx,
-      `UPDATE key_configuration SET ${VALIDITY_ASSIGNMENTS}, settings = $14, sealed_credentials = $15, sealing_key_id = $16, canary = $17, epoch = $18, updated_at = $19
+      `UPDATE key_configuration SET ${VALIDITY_ASSIGNMENTS}, settings = $15, sealed_credentials = $16, sealing_key_id = $17, canary = $18, epoch = $19, updated_at = $20
        WHERE id = $1 AND revision = $2 AND state = ANY ($3) RETURNING id`,
       [
         id,
@@ -199,6 +209,27 @@ export class KeyConfigurationRepository {
       [before.id, before.revision, statesBefore(after.validity.state), ...validityValues(after)],
     );
     return updated.length === 1 ? 'applied' : this.whyNotWritten(tx, before.id);
+  }
+
+  /** Writes a decision of the project's people: its policy, or what becomes of a held shutdown. */
+  async applyDecision(tx: Transaction, before: KeyConfiguration, after: KeyConfiguration): Promise<ChangeOutcome> {
+    const { id, mode, failClosed, validity, revision } = after;
+    const updated = await rows(
+      tx,
+      `UPDATE key_configuration SET mode = $4, fail_closed = $5, hold = $6, revision = $7
+       WHERE id = $1 AND revision = $2 AND state = $3 RETURNING id`,
+      [id, before.revision, validity.state, mode, failClosed, validity.hold === null ? null : json(validity.hold), revision],
+    );
+    return updated.length === 1 ? 'written' : this.whyNotWritten(tx, id);
+  }
+
+  /** Shutdowns of an organisation's projects that are held. */
+  async heldOf(orgId: string): Promise<KeyConfiguration[]> {
+    const found = await this.database.query<Row>(
+      `${SELECT} JOIN project p ON p.id = c.project_id WHERE p.org_id = $1 AND c.state = 'HELD' ORDER BY c.id`,
+      [orgId],
+    );
+    return found.map(toConfiguration);
   }
 
   /** The oldest proof of any configuration that is not INVALID, or null when there is none. */

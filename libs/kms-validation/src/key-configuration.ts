@@ -1,14 +1,21 @@
 import {
   keyConfigurationAttentionNeeded,
+  keyConfigurationHeld,
+  keyConfigurationHoldDecided,
+  keyConfigurationHoldEnded,
+  keyConfigurationHoldOverdue,
   keyConfigurationInvalidated,
+  keyConfigurationPolicyChanged,
   keyConfigurationReachable,
   keyConfigurationRemoved,
   keyConfigurationSaved,
   keyConfigurationUnreachable,
+  keyConfigurationUnreachableEscalated,
   keyConfigurationValidated,
   type EnforcementMode,
   type EventDefinition,
   type Evidence,
+  type Hold,
   type KeyConfigurationState,
   type KeyProviderName,
   type ValidityState,
@@ -27,6 +34,8 @@ export interface KeyConfiguration {
   readonly projectId: string;
   readonly provider: KeyProviderName;
   readonly mode: EnforcementMode;
+  /** What happens to a held shutdown that nobody decides on: carried out, or held on. */
+  readonly failClosed: boolean;
   readonly settings: ProviderSettings;
   /** Credentials, sealed for this configuration ({@link sealingContext}). */
   readonly sealedCredentials: string;
@@ -56,14 +65,20 @@ export interface Changed {
   readonly publications: readonly Publication[];
 }
 
-type ConfigurationEvent = ValidityEvent | { readonly kind: 'saved' } | { readonly kind: 'removed' };
+type ConfigurationEvent = ValidityEvent | { readonly kind: 'saved' | 'removed' | 'hold-decided' | 'policy-changed' };
 
 const DEFINITIONS: Readonly<Record<ConfigurationEvent['kind'], EventDefinition<KeyConfigurationState>>> = {
   saved: keyConfigurationSaved,
   removed: keyConfigurationRemoved,
   invalidated: keyConfigurationInvalidated,
   validated: keyConfigurationValidated,
+  held: keyConfigurationHeld,
+  'hold-decided': keyConfigurationHoldDecided,
+  'hold-overdue': keyConfigurationHoldOverdue,
+  'hold-ended': keyConfigurationHoldEnded,
+  'policy-changed': keyConfigurationPolicyChanged,
   'became-unreachable': keyConfigurationUnreachable,
+  'unreachable-escalated': keyConfigurationUnreachableEscalated,
   'became-reachable': keyConfigurationReachable,
   'attention-needed': keyConfigurationAttentionNeeded,
 };
@@ -85,14 +100,13 @@ export interface ProvenSettings {
 }
 
 export function createConfiguration(
-  identity: Pick<KeyConfiguration, 'id' | 'projectId' | 'provider'>,
+  identity: Pick<KeyConfiguration, 'id' | 'projectId' | 'provider' | 'mode' | 'failClosed'>,
   proven: ProvenSettings,
   now: Date,
 ): Changed {
   const { evidence, ...settings } = proven;
   const configuration: KeyConfiguration = {
     ...identity,
-    mode: 'enforce',
     ...settings,
     epoch: 1,
     validity: provenValidity(evidence, now),
@@ -106,7 +120,7 @@ export function createConfiguration(
 /** New settings or credentials, proven usable just now: whatever was wrong before is over. */
 export function replaceSettings(current: KeyConfiguration, proven: ProvenSettings, now: Date): Changed {
   const { evidence, ...settings } = proven;
-  const { state, since, unreachableAnnounced } = current.validity;
+  const { state, since, unreachableAlerts } = current.validity;
   const validity = provenValidity(evidence, now);
   const configuration: KeyConfiguration = {
     ...current,
@@ -116,13 +130,26 @@ export function replaceSettings(current: KeyConfiguration, proven: ProvenSetting
     updatedAt: now,
   };
   const events: ConfigurationEvent[] = [{ kind: 'saved' }];
-  if (unreachableAnnounced) events.push({ kind: 'became-reachable' });
+  if (unreachableAlerts > 0) events.push({ kind: 'became-reachable' });
   if (state === 'INVALID') events.push({ kind: 'validated' });
+  if (state === 'HELD') events.push({ kind: 'hold-ended' });
   return publish(configuration, events);
 }
 
 /** Another name for the same key (its ARN in place of an alias) is no other key. */
 const sameKey = (a: Canary, b: Canary): boolean => a.blob.resolvedKeyId === b.blob.resolvedKeyId && a.blob.keyVersion === b.blob.keyVersion;
+
+/** Somebody decides on a held shutdown: released, the next definitive verdict carries it out; cancelled, nothing does until the key was usable again. */
+export function decideHold(current: KeyConfiguration, decision: 'RELEASED' | 'CANCELLED', decidedBy: string): Changed | null {
+  const { validity } = current;
+  if (validity.hold === null) return null;
+  return publish({ ...current, validity: { ...validity, hold: { ...validity.hold, decision, decidedBy } } }, [{ kind: 'hold-decided' }]);
+}
+
+/** The project's policy changed; what is known about the key stays. */
+export function changePolicy(current: KeyConfiguration, policy: Pick<KeyConfiguration, 'mode' | 'failClosed'>): Changed {
+  return publish({ ...current, ...policy }, [{ kind: 'policy-changed' }]);
+}
 
 /** What the event says when encryption at rest is turned off for the provider, or its project is deleted. */
 export function removeConfiguration(current: KeyConfiguration): Changed {
@@ -145,14 +172,22 @@ function publish(configuration: KeyConfiguration, events: readonly Configuration
     const state = toEventState(configuration, configuration.revision + index + 1, event.kind !== 'removed');
     return {
       definition: DEFINITIONS[event.kind],
-      data: event.kind === 'attention-needed' ? { ...state, attention: event.attention } : state,
+      data: { ...state, ...detailsOf(event) },
     };
   });
   return { configuration: { ...configuration, revision: configuration.revision + events.length }, publications };
 }
 
+/** What an event says beside the state. */
+function detailsOf(event: ConfigurationEvent): Partial<KeyConfigurationState> {
+  if (event.kind === 'attention-needed') return { attention: event.attention };
+  if (event.kind === 'became-unreachable' || event.kind === 'unreachable-escalated') return { alertLevel: event.alertLevel };
+  return {};
+}
+
 function toEventState(configuration: KeyConfiguration, revision: number, enabled: boolean): KeyConfigurationState {
   const { validity } = configuration;
+  const hold = holdOf(configuration);
   const { keyId, region } = bindingOf(configuration.provider).keyOf(configuration.settings);
   return {
     id: configuration.id,
@@ -169,8 +204,16 @@ function toEventState(configuration: KeyConfiguration, revision: number, enabled
     invalidSince: validity.state === 'INVALID' ? validity.since.toISOString() : null,
     unreachableSince: validity.unreachableSince?.toISOString() ?? null,
     lastProvenAt: validity.lastProvenAt?.toISOString() ?? null,
+    ...(hold !== null && { hold }),
     revision,
   };
+}
+
+/** The held shutdown as events and the API show it; null when none is held. */
+export function holdOf({ validity: { hold }, failClosed }: KeyConfiguration): Hold | null {
+  if (hold === null) return null;
+  const { since, until, decision, decidedBy } = hold;
+  return { since: since.toISOString(), until: until.toISOString(), atTheEnd: failClosed ? 'STOP' : 'HOLD', decision, decidedBy };
 }
 
 /** The observations that led to the present state: the counted ones, or else the latest. */

@@ -43,7 +43,7 @@ const proven = {
   nextCheckAt: now,
 } as const;
 
-const created = createConfiguration({ id: ID, projectId: PROJECT, provider: 'AWS' }, proven, now);
+const created = createConfiguration({ id: ID, projectId: PROJECT, provider: 'AWS', mode: 'enforce', failClosed: false }, proven, now);
 
 function decided(configuration: KeyConfiguration, validity: Partial<Validity>, events: Decision['events']) {
   const decision: Decision = { validity: { ...configuration.validity, ...validity }, events, nextCheckAt: later, freshClient: false };
@@ -52,7 +52,7 @@ function decided(configuration: KeyConfiguration, validity: Partial<Validity>, e
 
 const invalid = decided(
   created.configuration,
-  { state: 'INVALID', since: later, evidence: [evidence('definitive')], unreachableAnnounced: true },
+  { state: 'INVALID', since: later, evidence: [evidence('definitive')], unreachableAlerts: 1 },
   [{ kind: 'invalidated' }],
 );
 
@@ -107,13 +107,17 @@ describe('a key configuration', () => {
 
   it('puts the finding into attention-needed and nowhere else', () => {
     const attention = { kind: 'ALIAS_MOVED', detail: 'moved', at: now.toISOString() } as const;
-    const { publications } = decided(created.configuration, {}, [{ kind: 'attention-needed', attention }, { kind: 'became-unreachable' }]);
+    const { publications } = decided(created.configuration, {}, [
+      { kind: 'attention-needed', attention },
+      { kind: 'became-unreachable', alertLevel: 'PROJECT_OWNERS' },
+    ]);
     expect(publications.map(({ data }) => data.attention)).toEqual([attention, undefined]);
   });
 
   it('is written only over states that may come before', () => {
-    expect(statesBefore('INVALID').toSorted()).toEqual(['INVALID', 'SUSPECT']);
+    expect(statesBefore('INVALID').toSorted()).toEqual(['HELD', 'INVALID', 'SUSPECT']);
     expect(statesBefore('SUSPECT').toSorted()).toEqual(['SUSPECT', 'VALID']);
-    expect(statesBefore('VALID').toSorted()).toEqual(['INVALID', 'SUSPECT', 'VALID']);
+    expect(statesBefore('HELD').toSorted()).toEqual(['HELD', 'SUSPECT']);
+    expect(statesBefore('VALID').toSorted()).toEqual(['HELD', 'INVALID', 'SUSPECT', 'VALID']);
   });
 });

@@ -1,17 +1,28 @@
 import { Module, type DynamicModule, type Type } from '@nestjs/common';
 import { EncryptionAtRestController, providerControllers } from './encryption-at-rest.controller.js';
 import { EncryptionAtRestUseCases } from './encryption-at-rest.js';
+import { ValidityPolicies } from './project-policy/validity-policies.js';
+import { ValidityPolicyController } from './project-policy/validity-policy.controller.js';
 
 /** Every controller of the service: what it serves, and what the generated API reference describes. */
-export const kmsValidationControllers: readonly Type[] = [EncryptionAtRestController, ...providerControllers];
+export const kmsValidationControllers: readonly Type[] = [EncryptionAtRestController, ...providerControllers, ValidityPolicyController];
+
+/** What the controllers call. */
+export interface KmsValidationParts {
+  readonly useCases: EncryptionAtRestUseCases;
+  readonly validityPolicies: ValidityPolicies;
+}
 
 /** The HTTP side of this context. `guard` is platform-auth's access module over this service's own store. */
-export function kmsValidationModule(guard: DynamicModule, useCases: EncryptionAtRestUseCases): DynamicModule {
+export function kmsValidationModule(guard: DynamicModule, parts: KmsValidationParts): DynamicModule {
   return {
     module: KmsValidationModule,
     imports: [guard],
     controllers: [...kmsValidationControllers],
-    providers: [{ provide: EncryptionAtRestUseCases, useValue: useCases }],
+    providers: [
+      { provide: EncryptionAtRestUseCases, useValue: parts.useCases },
+      { provide: ValidityPolicies, useValue: parts.validityPolicies },
+    ],
   };
 }
 

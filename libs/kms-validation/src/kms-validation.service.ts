@@ -3,6 +3,8 @@ import { sleepFor, type TransientRetryOptions } from '@atrest/kms';
 import { EventPublisher, Messaging, messagingMigrations } from '@atrest/platform-messaging';
 import { ServiceDatabase } from '@atrest/platform-persistence';
 import type { Service, ServiceDependencies } from '@atrest/platform-service';
+import { Breaker } from './breaker/breaker.js';
+import { compileBreakerLimits, type BreakerLimits } from './breaker/breaker-policy.js';
 import { CheckHistory } from './check-history.js';
 import { CHANGED_CHANNEL, EncryptionAtRestUseCases } from './encryption-at-rest.js';
 import { Housekeeping } from './housekeeping.js';
@@ -12,11 +14,15 @@ import { KeyConfigurationRepository } from './key-configuration.repository.js';
 import { kmsValidationModule } from './kms-validation.module.js';
 import { KeyConfigurations1795392100000 } from './migrations/1795392100000-key-configurations.js';
 import { CheckedKeys1795480500000 } from './migrations/1795480500000-checked-keys.js';
+import { ValidityPolicies1795480600000 } from './migrations/1795480600000-validity-policies.js';
 import { MonitorMetrics } from './monitor-metrics.js';
 import { compileValidityPolicy, type ValidityPolicy } from './policy-settings.js';
 import { ClusterProjection } from './projections/cluster-projection.js';
 import { projectionConsumes, projectionHandlers, projectionIgnores } from './projections/handlers.js';
 import { ProjectProjection } from './projections/project-projection.js';
+import { EffectivePolicies } from './project-policy/effective-policies.js';
+import { ProjectPolicyRepository } from './project-policy/project-policy.repository.js';
+import { ValidityPolicies } from './project-policy/validity-policies.js';
 import { adapters, type AdapterSettings } from './providers/adapters.js';
 import { SettingsProof } from './settings-proof.js';
 import { ValidityMonitor } from './validity-monitor.js';
@@ -30,6 +36,8 @@ export interface KmsValidationOptions extends AdapterSettings {
   readonly observer: string;
   /** What is left out has its default ({@link compileValidityPolicy}). */
   readonly policy?: Partial<ValidityPolicy>;
+  /** When shutdowns are held, because too many configurations fail at once ({@link compileBreakerLimits}). */
+  readonly breaker?: Partial<BreakerLimits>;
   /** Make clients for keys in place of the adapters of `@atrest/kms`, by provider. The other settings are the adapters'. */
   readonly providerFactories?: ProviderFactories;
   readonly checks?: {
@@ -48,10 +56,11 @@ export interface KmsValidationService extends Service {
   readonly monitor: ValidityMonitor;
   readonly housekeeping: Housekeeping;
   readonly useCases: EncryptionAtRestUseCases;
+  readonly validityPolicies: ValidityPolicies;
 }
 
 /** This service's own tables, without those of messaging and access. */
-export const kmsValidationMigrations = [KeyConfigurations1795392100000, CheckedKeys1795480500000];
+export const kmsValidationMigrations = [KeyConfigurations1795392100000, CheckedKeys1795480500000, ValidityPolicies1795480600000];
 
 /** Roles come with cloudProviderAccess; until then no project has any. */
 const noRoles: RoleDirectory = { authorisedRole: () => Promise.resolve(null) };
@@ -89,23 +98,26 @@ export async function createKmsValidationService(
     retries: { sleep: sleepFor, ...options.checks?.retries },
   };
   const monitorMetrics = new MonitorMetrics(metrics);
-  const shared = { database, repository, keys, history, publisher, access, policy, clock, logger };
+  const policyRepository = new ProjectPolicyRepository(database);
+  const policies = new EffectivePolicies(policy, policyRepository);
+  const breaker = new Breaker({ database, publisher, limits: compileBreakerLimits(options.breaker), clock });
+  const shared = { database, repository, keys, history, publisher, access, policies, breaker, clusters, clock, logger };
   const concurrency = options.checks?.concurrency ?? 64;
   const monitor = new ValidityMonitor({ ...shared, ...limits, metrics: monitorMetrics, random: Math.random, concurrency });
   const housekeeping = new Housekeeping({ ...shared, metrics: monitorMetrics });
   const useCases = new EncryptionAtRestUseCases({
     ...shared,
     projects,
-    clusters,
     monitor,
     proof: new SettingsProof({ access, clock, ...limits }),
   });
+  const validityPolicies = new ValidityPolicies({ ...shared, policyRepository, projects });
   const messaging = new Messaging({
     service: 'kms-validation',
     database,
     transport,
     consumes: [...projectionConsumes, ...accessConsumes],
-    handlers: [...projectionHandlers({ projects, clusters, repository, publisher }), ...accessHandlers(store)],
+    handlers: [...projectionHandlers({ projects, clusters, repository, policyRepository, publisher }), ...accessHandlers(store)],
     ignores: projectionIgnores,
     clock,
     logger,
@@ -116,11 +128,12 @@ export async function createKmsValidationService(
   let stopListening: (() => Promise<void>) | undefined;
   return {
     name: 'kms-validation',
-    module: kmsValidationModule(guard, useCases),
+    module: kmsValidationModule(guard, { useCases, validityPolicies }),
     messaging,
     monitor,
     housekeeping,
     useCases,
+    validityPolicies,
     async start() {
       await messaging.start();
       stopListening = await database.listen(CHANGED_CHANNEL, () => monitor.wake());

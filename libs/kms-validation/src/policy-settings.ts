@@ -13,8 +13,14 @@ export interface ValidityPolicy {
   readonly confirmationWindowMs: number;
   /** A definitive verdict that was not confirmed for this long counts no more. */
   readonly evidenceExpiryMs: number;
-  /** After this long without an answer of the KMS the owners hear of it. */
+  /** After this long without an answer of the KMS the project's owners hear of it. */
   readonly unreachableGraceMs: number;
+  /** After this long the operators of the installation hear of it, too. */
+  readonly unreachableOperatorsMs: number;
+  /** After this long the owners of the organisation hear of it, too. */
+  readonly unreachableOrganisationMs: number;
+  /** So long somebody has to decide on a held shutdown. */
+  readonly holdLimitMs: number;
   /** Part of the interval by which due times are spread, so that keys saved together are not checked together for ever. */
   readonly jitter: number;
   /** A fresh wrap is proven this often for keys that are not named by an alias (those are proven by each check). */
@@ -56,6 +62,27 @@ export const VALIDITY_POLICY_LIMITS = {
     default: 5 * MINUTE,
     unit: 'ms',
     description: 'Time without an answer of the KMS before its owners are told',
+  },
+  unreachableOperatorsMs: {
+    min: 0,
+    max: 7 * DAY,
+    default: 30 * MINUTE,
+    unit: 'ms',
+    description: 'Time without an answer of the KMS before the operators are told',
+  },
+  unreachableOrganisationMs: {
+    min: 0,
+    max: 7 * DAY,
+    default: 4 * HOUR,
+    unit: 'ms',
+    description: "Time without an answer of the KMS before the organisation's owners are told",
+  },
+  holdLimitMs: {
+    min: MINUTE,
+    max: 7 * DAY,
+    default: 4 * HOUR,
+    unit: 'ms',
+    description: 'Time that somebody has to decide on a held shutdown',
   },
   jitter: { min: 0, max: 0.5, default: 0.1, unit: 'part', description: 'Part of the interval by which due times are spread' },
   wrapProofIntervalMs: {

@@ -20,6 +20,9 @@ describe('the settings of the validity policy', () => {
       confirmationWindowMs: 20_000,
       evidenceExpiryMs: 600_000,
       unreachableGraceMs: 300_000,
+      unreachableOperatorsMs: 1_800_000,
+      unreachableOrganisationMs: 14_400_000,
+      holdLimitMs: 14_400_000,
       jitter: 0.1,
       wrapProofIntervalMs: 86_400_000,
     });

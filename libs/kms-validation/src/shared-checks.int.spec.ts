@@ -16,7 +16,7 @@ describe('one check for every configuration on a key', () => {
   let first: ConfiguredProject;
 
   beforeEach(async () => {
-    stage = await Stage.open('shared checks');
+    stage = await Stage.open('shared checks', { breaker: { maxCount: 1_000, minimum: 1_000 } });
     service = await stage.replica();
     first = await newConfiguredProject(stage, service);
   });

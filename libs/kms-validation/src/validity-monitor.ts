@@ -1,35 +1,24 @@
 import { randomUUID } from 'node:crypto';
 import { runWithCorrelation, type Logger } from '@atrest/platform-logging';
-import type { EventPublisher } from '@atrest/platform-messaging';
-import type { ServiceDatabase } from '@atrest/platform-persistence';
-import { BackgroundLoop, type Clock } from '@atrest/platform-time';
-import { CheckWriter, type FinishedObservation, type MemberResult, type WrittenCheck } from './check-writer.js';
-import type { CheckHistory } from './check-history.js';
+import { BackgroundLoop } from '@atrest/platform-time';
+import { CheckWriter, type CheckWriterOptions, type FinishedObservation, type MemberResult, type WrittenCheck } from './check-writer.js';
 import { mayConcernOneMember, nextInTurn, type Member } from './checked-key.js';
-import type { CheckedKeyRepository, ClaimedKey } from './checked-key.repository.js';
+import type { ClaimedKey } from './checked-key.repository.js';
 import type { KeyAccess } from './key-access.js';
 import { checkKey, notBegun, outOfTime, type KeyCheckOptions, type KeyObservation } from './key-check.js';
 import { canaryContext, type KeyConfiguration } from './key-configuration.js';
-import type { KeyConfigurationRepository } from './key-configuration.repository.js';
 import type { MonitorMetrics } from './monitor-metrics.js';
-import type { ValidityPolicy } from './policy-settings.js';
+import type { EffectivePolicies } from './project-policy/effective-policies.js';
 import { ProviderCache } from './provider-cache.js';
 import { bindingOf } from './providers/bindings.js';
 import { needsFreshClient } from './validity-policy.js';
 
-export interface ValidityMonitorOptions extends Pick<KeyCheckOptions, 'observer' | 'retries' | 'timeLimitMs' | 'callLimitMs'> {
-  readonly database: ServiceDatabase;
-  readonly repository: KeyConfigurationRepository;
-  readonly keys: CheckedKeyRepository;
-  readonly history: CheckHistory;
-  readonly publisher: EventPublisher;
+export interface ValidityMonitorOptions
+  extends CheckWriterOptions, Pick<KeyCheckOptions, 'observer' | 'retries' | 'timeLimitMs' | 'callLimitMs'> {
   readonly access: KeyAccess;
-  readonly policy: ValidityPolicy;
-  readonly clock: Clock;
+  readonly policies: EffectivePolicies;
   readonly logger: Logger;
   readonly metrics: MonitorMetrics;
-  /** In [0, 1); spreads due times. */
-  readonly random: () => number;
   /** Checks at the same time in this replica. */
   readonly concurrency: number;
 }
@@ -185,9 +174,11 @@ export class ValidityMonitor {
 
   private async membersOf(checkedKeyIds: readonly string[]): Promise<Map<string, Member[]>> {
     const members = new Map<string, Member[]>();
-    for (const configuration of await this.options.repository.usingKeys(checkedKeyIds)) {
+    const configurations = await this.options.repository.usingKeys(checkedKeyIds);
+    const policies = await this.options.policies.of(configurations);
+    for (const configuration of configurations) {
       const others = members.get(configuration.checkedKeyId) ?? [];
-      others.push({ configuration, policy: this.options.policy });
+      others.push({ configuration, policy: policies(configuration) });
       members.set(configuration.checkedKeyId, others);
     }
     return members;

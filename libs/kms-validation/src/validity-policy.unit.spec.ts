@@ -13,7 +13,7 @@ import {
   type Validity,
 } from './validity-policy.js';
 
-const policy = compileValidityPolicy();
+const policy = { ...compileValidityPolicy(), failClosed: false, rotationReminderDays: 365 };
 const spacing = confirmationSpacingMs(policy);
 const START = Date.parse('2026-11-23T12:00:00.000Z');
 const at = (ms: number): Date => new Date(START + ms);
@@ -32,12 +32,17 @@ const evidence = (verdict: Kind, when: Date, errorName: string | null = null): E
 
 const proven = (): Validity => provenValidity(evidence('usable', at(0)), at(0));
 
-const check = (validity: Validity, verdict: Kind, when: Date, options: { random?: number; findings?: Finding[] } = {}): Decision =>
+const check = (
+  validity: Validity,
+  verdict: Kind,
+  when: Date,
+  options: { random?: number; findings?: Finding[]; holdShutdowns?: boolean; failClosed?: boolean } = {},
+): Decision =>
   decide(
     validity,
     { evidence: evidence(verdict, when), findings: options.findings ?? [] },
-    { now: when, random: options.random ?? 0.5 },
-    policy,
+    { now: when, random: options.random ?? 0.5, holdShutdowns: options.holdShutdowns ?? false },
+    { ...policy, failClosed: options.failClosed ?? false },
   );
 
 /** Applies verdicts at the times that the policy itself asks for. */
@@ -71,12 +76,27 @@ const timed = fc.array(
   { maxLength: 60, size: 'max' },
 );
 
-function runTimed(steps: readonly { verdict: Kind; afterMs: number }[], from: Validity = proven()): (Decision & { now: number })[] {
+interface Step {
+  readonly verdict: Kind;
+  readonly afterMs: number;
+  /** What the breaker says at this step, and how the project takes an overdue hold. */
+  readonly holdShutdowns?: boolean;
+  readonly failClosed?: boolean;
+}
+
+/** The same under a breaker that may hold at any time. */
+const timedWithBreaker = timed.chain((steps) =>
+  fc.tuple(
+    ...steps.map((step) => fc.record({ holdShutdowns: fc.boolean(), failClosed: fc.boolean() }).map((more) => ({ ...step, ...more }))),
+  ),
+);
+
+function runTimed(steps: readonly Step[], from: Validity = proven()): (Decision & { now: number })[] {
   let validity = from;
   let now = 0;
-  return steps.map(({ verdict, afterMs }) => {
+  return steps.map(({ verdict, afterMs, ...options }) => {
     now += afterMs;
-    const decision = check(validity, verdict, at(now));
+    const decision = check(validity, verdict, at(now), options);
     validity = decision.validity;
     return { ...decision, now };
   });
@@ -145,7 +165,7 @@ describe('the validity policy', () => {
           state: 'VALID',
           evidence: [],
           unreachableSince: null,
-          unreachableAnnounced: false,
+          unreachableAlerts: 0,
           lastProvenAt: now,
         });
       }),
@@ -181,7 +201,7 @@ describe('the validity policy', () => {
   it('follows its table: every step is a row, and every row happens', () => {
     const seen = new Set<string>();
     fc.assert(
-      fc.property(timed, (history) => {
+      fc.property(timedWithBreaker, (history) => {
         let state: Validity['state'] = 'VALID';
         for (const { validity } of runTimed(history)) {
           const verdict = validity.lastEvidence!.verdict;
@@ -194,7 +214,76 @@ describe('the validity policy', () => {
       }),
       { numRuns: 300, seed: 20261123 },
     );
+    // A hold lasts for hours and is released by people, which the histories above have not.
+    const [held] = run(['definitive', 'definitive'], proven()).decisions.slice(-1);
+    const holding = check(held!.validity, 'definitive', at(2 * spacing), { holdShutdowns: true });
+    const overdue = check(holding.validity, 'definitive', at(2 * spacing + policy.holdLimitMs), { failClosed: true });
+    expect([holding.validity.state, overdue.validity.state]).toEqual(['HELD', 'INVALID']);
+    seen.add('HELD definitive, released, or overdue where the project fails closed');
     expect([...seen].sort()).toEqual(validityTransitions.map((row) => `${row.from} ${row.on}`).sort());
+  });
+
+  it('F18 while the breaker holds, nothing ever becomes INVALID by itself, and transient answers change nothing', () => {
+    fc.assert(
+      fc.property(timed, (history) => {
+        const held = runTimed(history.map((step) => ({ ...step, holdShutdowns: true })));
+        for (const { validity, events } of held) {
+          expect(validity.state).not.toBe('INVALID');
+          expect(validity.hold === null).toBe(validity.state !== 'HELD');
+          expect(events.map(({ kind }) => kind)).not.toContain('invalidated');
+        }
+      }),
+    );
+  });
+
+  describe('a held shutdown', () => {
+    const suspect = run(['definitive', 'definitive']).last;
+    const held = check(suspect.validity, 'definitive', suspect.nextCheckAt, { holdShutdowns: true });
+    const decidedAs = (decision: 'RELEASED' | 'CANCELLED'): Validity => ({
+      ...held.validity,
+      hold: { ...held.validity.hold!, decision, decidedBy: 'somebody' },
+    });
+    const later = (ms: number): Date => new Date(suspect.nextCheckAt.getTime() + ms);
+
+    it('says so, keeps its evidence, and is looked at when its time ends', () => {
+      expect(held.events).toEqual([{ kind: 'held' }]);
+      expect(held.validity).toMatchObject({ state: 'HELD', hold: { decision: 'PENDING', until: later(policy.holdLimitMs) } });
+      expect(held.validity.evidence).toHaveLength(policy.confirmations);
+      expect(check(held.validity, 'definitive', later(policy.holdLimitMs - 1_000)).nextCheckAt).toEqual(later(policy.holdLimitMs));
+    });
+
+    it('is carried out by the next definitive verdict after its release, also while the breaker still holds', () => {
+      const released = check(decidedAs('RELEASED'), 'definitive', later(1_000), { holdShutdowns: true });
+      expect(released).toMatchObject({ validity: { state: 'INVALID', hold: null }, events: [{ kind: 'invalidated' }] });
+      expect(check(decidedAs('RELEASED'), 'transient', later(1_000)).validity.state).toBe('HELD');
+    });
+
+    it('ends with a usable key, whatever was decided', () => {
+      for (const validity of [held.validity, decidedAs('RELEASED'), decidedAs('CANCELLED')]) {
+        expect(check(validity, 'usable', later(1_000))).toMatchObject({
+          validity: { state: 'VALID', hold: null, evidence: [] },
+          events: [{ kind: 'hold-ended' }],
+        });
+      }
+    });
+
+    it('that was cancelled stops nothing, ever', () => {
+      const years = check(decidedAs('CANCELLED'), 'definitive', later(10 * policy.holdLimitMs), { failClosed: true });
+      expect(years).toMatchObject({ validity: { state: 'HELD' }, events: [] });
+    });
+
+    it('that nobody decides on is carried out where the project fails closed, and else goes on and says so each time', () => {
+      const closed = check(held.validity, 'definitive', later(policy.holdLimitMs), { failClosed: true });
+      expect(closed).toMatchObject({ validity: { state: 'INVALID' }, events: [{ kind: 'invalidated' }] });
+      expect(check(held.validity, 'transient', later(policy.holdLimitMs), { failClosed: true }).validity.state).toBe('HELD');
+      let validity = held.validity;
+      for (let round = 1; round <= 3; round += 1) {
+        const overdue = check(validity, 'definitive', later(round * policy.holdLimitMs));
+        expect(overdue).toMatchObject({ validity: { state: 'HELD' }, events: [{ kind: 'hold-overdue' }] });
+        expect(check(overdue.validity, 'definitive', later(round * policy.holdLimitMs + 1_000)).events).toEqual([]);
+        validity = overdue.validity;
+      }
+    });
   });
 
   it('asks for the confirmations within the window, on a fresh client, and then for the regular check', () => {
@@ -253,12 +342,15 @@ describe('the validity policy', () => {
     expect(later).toMatchObject({ events: [], freshClient: true, validity: { since: invalid.since } });
   });
 
-  it('tells once that the KMS is unreachable after the grace period, and once that it answers again', () => {
+  it('tells each alert level once that the KMS is unreachable, and once that it answers again', () => {
     const minutes = Array.from({ length: 1_440 }, () => 'transient' as const);
     const { decisions, last } = run(minutes);
-    expect(eventKinds(decisions)).toEqual(['became-unreachable']);
-    const announced = decisions.find(({ events }) => events.length > 0)!;
-    expect(announced.validity.lastEvidence!.at).toBe(at(policy.unreachableGraceMs).toISOString());
+    const told = decisions.flatMap(({ events, validity }) => events.map((event) => [event, validity.lastEvidence!.at] as const));
+    expect(told).toEqual([
+      [{ kind: 'became-unreachable', alertLevel: 'PROJECT_OWNERS' }, at(policy.unreachableGraceMs).toISOString()],
+      [{ kind: 'unreachable-escalated', alertLevel: 'OPERATORS' }, at(policy.unreachableOperatorsMs).toISOString()],
+      [{ kind: 'unreachable-escalated', alertLevel: 'ORGANISATION_OWNERS' }, at(policy.unreachableOrganisationMs).toISOString()],
+    ]);
     expect(last.validity).toMatchObject({ state: 'VALID', unreachableSince: at(0), lastProvenAt: at(0) });
     expect(eventKinds(run(['usable', 'usable'], last.validity, last.nextCheckAt).decisions)).toEqual(['became-reachable']);
   });
@@ -277,7 +369,10 @@ describe('the validity policy', () => {
   it('with a long interval looks again when the grace period ends', () => {
     const slow = compileValidityPolicy({ intervalMs: 86_400_000 });
     const result = { evidence: evidence('transient', at(0)), findings: [] };
-    expect(decide(proven(), result, { now: at(0), random: 0 }, slow).nextCheckAt).toEqual(at(slow.unreachableGraceMs));
+    expect(
+      decide(proven(), result, { now: at(0), random: 0, holdShutdowns: false }, { ...slow, failClosed: false, rotationReminderDays: null })
+        .nextCheckAt,
+    ).toEqual(at(slow.unreachableGraceMs));
   });
 
   it('spreads due times over ten percent around the interval', () => {

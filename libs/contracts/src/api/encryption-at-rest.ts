@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { EvidenceSchema } from '../events/key-configuration.js';
+import { EvidenceSchema, HoldSchema } from '../events/key-configuration.js';
 import { ObjectIdSchema } from '../ids.js';
 import { EnforcementModeSchema, KeyProviderNameSchema, ValidityStateSchema } from '../vocabulary.js';
 
@@ -188,6 +188,8 @@ export const KeyValidityStatusSchema = z.object({
   lastEvidence: EvidenceSchema.nullable(),
   lastProvenAt: moment.nullable(),
   unreachableSince: moment.nullable(),
+  /** Only while HELD. */
+  hold: HoldSchema.nullable(),
   nextCheckAt: moment,
 });
 export type KeyValidityStatus = z.infer<typeof KeyValidityStatusSchema>;
@@ -221,3 +223,85 @@ export const KeyHistorySchema = z.object({
   ),
 });
 export type KeyHistory = z.infer<typeof KeyHistorySchema>;
+
+const seconds = given(z.int().nonnegative());
+
+/** Extension: body of `PATCH …/encryptionAtRest/validityPolicy`. What is not given stays; a null number follows the installation again. */
+export const ValidityPolicyChangeSchema = z.strictObject({
+  /** `observe` stops nothing and reports what would have been stopped. */
+  mode: EnforcementModeSchema.optional(),
+  /** A held shutdown that nobody decides on within the limit is carried out; otherwise it stays held. */
+  failClosed: z.boolean().optional(),
+  /** Days after which somebody is reminded that the customer key was not rotated; null: nobody. */
+  rotationReminderDays: z.int().min(1).max(3_650).nullish(),
+  intervalSeconds: seconds,
+  confirmations: seconds,
+  confirmationWindowSeconds: seconds,
+  unreachableOwnersSeconds: seconds,
+  unreachableOperatorsSeconds: seconds,
+  unreachableOrganisationSeconds: seconds,
+  holdLimitSeconds: seconds,
+});
+export type ValidityPolicyChange = z.infer<typeof ValidityPolicyChangeSchema>;
+
+/** Extension: the validity policy that applies to a project. */
+export const ValidityPolicySchema = z.object({
+  mode: EnforcementModeSchema,
+  failClosed: z.boolean(),
+  rotationReminderDays: z.int().positive().nullable(),
+  /** Time between two checks of a key. A key that several projects share is checked as often as the most careful of them wants. */
+  intervalSeconds: z.number(),
+  /** Definitive verdicts, on new clients and spread over the window, that make a configuration INVALID. */
+  confirmations: z.int(),
+  confirmationWindowSeconds: z.number(),
+  /** How long a KMS may be unreachable before each alert level hears of it. */
+  unreachableOwnersSeconds: z.number(),
+  unreachableOperatorsSeconds: z.number(),
+  unreachableOrganisationSeconds: z.number(),
+  /** Time to decide on a held shutdown. */
+  holdLimitSeconds: z.number(),
+  /** The settings that the project decided for itself; the others follow the installation. */
+  ownSettings: z.array(z.string()),
+});
+export type ValidityPolicyView = z.infer<typeof ValidityPolicySchema>;
+
+/** Extension: what the mode `observe` would have stopped, newest first. Kept for 90 days. */
+export const ObservationReportOfProjectSchema = z.object({
+  results: z.array(
+    z.object({
+      provider: KeyProviderNameSchema,
+      /** When the clusters would have been stopped. */
+      wouldHaveStoppedAt: moment,
+      /** When they would have been started again; null while the key is not usable. */
+      wouldHaveStartedAt: moment.nullable(),
+      clusters: z.array(z.string()),
+      evidence: z.array(EvidenceSchema),
+    }),
+  ),
+});
+export type ObservationReportOfProject = z.infer<typeof ObservationReportOfProjectSchema>;
+
+/** Extension: shutdowns of an organisation that the breaker holds. */
+export const HeldShutdownsSchema = z.object({
+  results: z.array(
+    z.object({
+      projectId: ObjectIdSchema,
+      provider: KeyProviderNameSchema,
+      keyId: z.string(),
+      hold: HoldSchema,
+      evidence: z.array(EvidenceSchema),
+    }),
+  ),
+});
+export type HeldShutdowns = z.infer<typeof HeldShutdownsSchema>;
+
+/** Extension: body of `PATCH …/heldShutdowns`; without projects all of the organisation are meant. */
+export const HeldShutdownsDecisionSchema = z.strictObject({
+  decision: z.enum(['RELEASE', 'CANCEL']),
+  projectIds: given(z.array(ObjectIdSchema).min(1).max(10_000)),
+});
+export type HeldShutdownsDecision = z.infer<typeof HeldShutdownsDecisionSchema>;
+
+/** Extension: how many held shutdowns were decided on. */
+export const HeldShutdownsDecidedSchema = z.object({ decided: z.int().nonnegative() });
+export type HeldShutdownsDecided = z.infer<typeof HeldShutdownsDecidedSchema>;

@@ -16,6 +16,7 @@ import {
 import { defineHandler, type EventHandler, type EventPublisher } from '@atrest/platform-messaging';
 import { removeConfiguration } from '../key-configuration.js';
 import type { KeyConfigurationRepository } from '../key-configuration.repository.js';
+import type { ProjectPolicyRepository } from '../project-policy/project-policy.repository.js';
 import type { ClusterProjection } from './cluster-projection.js';
 import type { ProjectProjection } from './project-projection.js';
 
@@ -41,11 +42,12 @@ export interface ProjectionParts {
   readonly projects: ProjectProjection;
   readonly clusters: ClusterProjection;
   readonly repository: KeyConfigurationRepository;
+  readonly policyRepository: ProjectPolicyRepository;
   readonly publisher: EventPublisher;
 }
 
 /** The handlers of {@link projectionConsumes}. All of them may see an event twice, or after a newer one. */
-export function projectionHandlers({ projects, clusters, repository, publisher }: ProjectionParts): EventHandler[] {
+export function projectionHandlers({ projects, clusters, repository, policyRepository, publisher }: ProjectionParts): EventHandler[] {
   return [
     ...projectEvents.map((definition) =>
       defineHandler(definition, 'remember-project', async (event, tx) => {
@@ -55,6 +57,7 @@ export function projectionHandlers({ projects, clusters, repository, publisher }
     defineHandler(projectDeleted, 'remove-key-configurations-of-a-deleted-project', async (event, tx) => {
       // First the project's row: a PATCH that holds it finishes before, one that comes later finds the project deleted.
       await projects.remember(tx, event.data);
+      await policyRepository.remove(tx, event.data.id);
       for (const configuration of await repository.findForUpdate(tx, event.data.id)) {
         const { publications } = removeConfiguration(configuration);
         await repository.remove(tx, configuration.id, configuration.revision);

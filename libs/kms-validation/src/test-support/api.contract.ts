@@ -39,11 +39,12 @@ export class Api {
     return new Api(stage, http, await http.listen(0, '127.0.0.1'), privateKey);
   }
 
-  /** The token of a new service account with one role in one project. */
-  async tokenFor(role: Role, projectId: string): Promise<string> {
-    const orgId = newObjectId();
+  /** The token of a new service account with one role in one project; ORG_OWNER in the organisation of that id. */
+  async tokenFor(role: Role, id: string): Promise<string> {
+    const ofOrganisation = role === 'ORG_OWNER';
+    const orgId = ofOrganisation ? id : newObjectId();
     const clientId = `mdb_sa_id_${newObjectId()}`;
-    const grants = [{ role, orgId: null, projectId }];
+    const grants = [{ role, orgId: ofOrganisation ? id : null, projectId: ofOrganisation ? null : id }];
     const account = { clientId, orgId, name: 'test', grants, signingKeys: [], deletedAt: null, revision: 1 };
     await this.stage.database.transaction((tx) => new AccessStore(this.stage.database, this.stage.clock).applyServiceAccount(tx, account));
     const now = Math.floor(this.stage.clock.now().getTime() / 1_000);

@@ -4,6 +4,7 @@ import {
   newObjectId,
   projectCreated,
   type AwsKmsChange,
+  type BreakerIncident,
   type ClusterSummary,
   type EncryptionAtRest,
   type EventDefinition,
@@ -24,6 +25,7 @@ import { CheckedKeyRepository } from '../checked-key.repository.js';
 import type { KeyReference, ProviderFactories } from '../key-access.js';
 import { KeyConfigurationRepository } from '../key-configuration.repository.js';
 import { createKmsValidationService, type KmsValidationOptions, type KmsValidationService } from '../kms-validation.service.js';
+import { ProjectPolicyRepository } from '../project-policy/project-policy.repository.js';
 import { ClusterProjection } from '../projections/cluster-projection.js';
 import { projectionHandlers } from '../projections/handlers.js';
 import { ProjectProjection } from '../projections/project-projection.js';
@@ -37,6 +39,7 @@ const SEALING_KEYS = SealingKeys.generate('k1');
 
 export interface StageOptions {
   readonly policy?: KmsValidationOptions['policy'];
+  readonly breaker?: KmsValidationOptions['breaker'];
   readonly timeLimitMs?: number;
   /** In place of the development KMS's. */
   readonly providerFactories?: ProviderFactories;
@@ -102,6 +105,7 @@ export class Stage {
         issuer: ISSUER,
         observer,
         policy: { jitter: 0, ...this.options.policy },
+        ...(this.options.breaker && { breaker: this.options.breaker }),
         ...(more.awsEndpoint === undefined && {
           providerFactories: { AWS: (key) => this.clientFor(key), ...this.options.providerFactories },
         }),
@@ -146,7 +150,13 @@ export class Stage {
     const repository = new KeyConfigurationRepository(this.database);
     const publisher = new EventPublisher('kms-validation', this.clock);
     const projects = new ProjectProjection(this.database);
-    const handlers = projectionHandlers({ projects, clusters: new ClusterProjection(), repository, publisher });
+    const handlers = projectionHandlers({
+      projects,
+      clusters: new ClusterProjection(),
+      repository,
+      policyRepository: new ProjectPolicyRepository(this.database),
+      publisher,
+    });
     const [handler, ...others] = handlers.filter((candidate) => candidate.definition.type === definition.type);
     if (!handler || others.length > 0) throw new Error(`${definition.type} has ${others.length + (handler ? 1 : 0)} handlers`);
     const event = { type: definition.type, subject: definition.subjectOf(data), data } as EventEnvelope<Data>;
@@ -175,8 +185,17 @@ export class Stage {
       'SELECT envelope FROM outbox ORDER BY position',
     );
     return found
+      .filter(({ envelope }) => envelope.type.startsWith('io.atrest.key-configuration.'))
       .map(({ envelope }) => ({ name: envelope.type.split('.').at(-2)!, data: envelope.data }))
       .filter(({ data }) => projectId === undefined || data.projectId === projectId);
+  }
+
+  /** Events of the breaker so far, in their order. */
+  async breakerEvents(): Promise<{ name: string; data: BreakerIncident }[]> {
+    const found = await this.database.query<{ envelope: EventEnvelope<BreakerIncident> }>(
+      `SELECT envelope FROM outbox WHERE envelope ->> 'type' LIKE 'io.atrest.validity-breaker.%' ORDER BY position`,
+    );
+    return found.map(({ envelope }) => ({ name: envelope.type.split('.').at(-2)!, data: envelope.data }));
   }
 
   async eventNames(projectId?: string): Promise<string[]> {
@@ -267,8 +286,8 @@ export function refusalOf(outcome: Outcome<unknown>): Refusal {
 }
 
 /** A known project without a key. */
-export async function newProject(stage: Stage): Promise<string> {
-  const project = projectState();
+export async function newProject(stage: Stage, orgId?: string): Promise<string> {
+  const project = projectState(orgId === undefined ? {} : { orgId });
   await stage.deliver(projectCreated, project);
   return project.id;
 }
@@ -277,10 +296,10 @@ export async function newProject(stage: Stage): Promise<string> {
 export async function newConfiguredProject(
   stage: Stage,
   service: KmsValidationService,
-  change: AwsKmsChange & { alias?: string } = {},
+  change: AwsKmsChange & { alias?: string; orgId?: string } = {},
 ): Promise<ConfiguredProject> {
-  const { alias, ...given } = change;
-  const projectId = await newProject(stage);
+  const { alias, orgId, ...given } = change;
+  const projectId = await newProject(stage, orgId);
   const credentials = stage.kms.createAccessKey();
   const key = stage.kms.createKey(alias === undefined ? {} : { alias });
   valueOf(
