@@ -1,5 +1,5 @@
 /** Real parts that a suite may need and that not every machine has. */
-export type PartName = 'postgres' | 'kafka' | 'mongod' | 'mongos' | 'mongod-sim';
+export type PartName = 'postgres' | 'kafka' | 'mongod' | 'mongos' | 'mongod-sim' | 'pykmip';
 
 /** Thrown when a part that `ATREST_REQUIRE` names is missing. */
 export class PartMissingError extends Error {

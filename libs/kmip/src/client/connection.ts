@@ -156,20 +156,18 @@ const timedOut = (phase: ConnectionPhase, timeoutMs: number, host: KmipHost, rec
 const notAllowed = (host: KmipHost): KmipConnectionError =>
   new KmipConnectionError('KMIP.ADDRESS_NOT_ALLOWED', 'the address is not allowed', { host, phase: 'connect' });
 
-/** What an error of a socket means in a phase. Codes of OpenSSL and of certificate checks have no `E…` system call behind them. */
+/** What an error of a socket means in a phase. Codes of OpenSSL and of certificate checks have no system call behind them. */
 function failureOf(error: Error, phase: ConnectionPhase, host: KmipHost, receivedBytes: number): KmipConnectionError {
   if (error instanceof KmipConnectionError) return error;
-  const { code, syscall } = error as NodeJS.ErrnoException;
-  const systemCode = code ?? 'UNKNOWN';
+  const { code: systemCode = 'UNKNOWN', syscall, reason } = error as NodeJS.ErrnoException & { reason?: string };
   let kind: KmipConnectionErrorCode = 'KMIP.CLOSED';
   if (phase === 'connect') kind = 'KMIP.CONNECT_FAILED';
   else if (syscall === undefined && systemCode !== 'ECONNRESET' && systemCode !== 'EPIPE') kind = 'KMIP.TLS_FAILED';
-  return new KmipConnectionError(
-    kind,
-    error.message === '' ? systemCode : error.message,
-    { host, phase, systemCode, receivedBytes },
-    { cause: error },
-  );
+  const alert = /SSL alert number (\d+)/.exec(error.message)?.[1];
+  const details = { host, phase, systemCode, receivedBytes, ...(alert !== undefined && { alert: Number(alert) }) };
+  // OpenSSL's messages begin with the address of a thread; its reason is all that a reader wants.
+  const what = [reason, error.message, systemCode].find((text) => text !== undefined && text !== '');
+  return new KmipConnectionError(kind, what ?? systemCode, details, { cause: error });
 }
 
 /** Resolves names as Node does and leaves out what may not be connected to: a name can be moved to any address of our network. */

@@ -38,8 +38,10 @@ export class KmipConnectionError extends Error {
     readonly details: {
       readonly host: KmipHost;
       readonly phase: ConnectionPhase;
-      /** Node's or OpenSSL's code, e.g. ECONNREFUSED, CERT_HAS_EXPIRED, ERR_SSL_TLSV1_ALERT_UNKNOWN_CA. */
+      /** Node's or OpenSSL's code, e.g. ECONNREFUSED, CERT_HAS_EXPIRED, ERR_SSL_WRONG_VERSION_NUMBER. */
       readonly systemCode?: string;
+      /** Number of the TLS alert with which the server ended the handshake. The codes that OpenSSL makes of it differ between its versions. */
+      readonly alert?: number;
       /** Bytes of the answer that came before the end. */
       readonly receivedBytes?: number;
     },

@@ -80,22 +80,25 @@ const SERVER_CERTIFICATE: ReadonlySet<string> = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
 
-/** TLS alerts with which a server refuses our certificate, as they stand in OpenSSL's codes. */
-const ALERTS: Readonly<Record<string, Meaning>> = {
-  ACCESS_DENIED: gone('CREDENTIALS_INVALID'),
-  BAD_CERTIFICATE: gone('CREDENTIALS_INVALID'),
-  CERTIFICATE_EXPIRED: gone('CREDENTIALS_EXPIRED'),
-  CERTIFICATE_REQUIRED: gone('CREDENTIALS_INVALID'),
-  CERTIFICATE_REVOKED: gone('CREDENTIALS_INVALID'),
-  CERTIFICATE_UNKNOWN: gone('CREDENTIALS_INVALID'),
-  UNKNOWN_CA: gone('CREDENTIALS_INVALID'),
-  UNSUPPORTED_CERTIFICATE: gone('CREDENTIALS_INVALID'),
-  // A server without its own certificate (a sealed key store after a restart) says the same as one that does not want ours.
-  HANDSHAKE_FAILURE: UNKNOWN,
-  INTERNAL_ERROR: passing('PROVIDER_ERROR'),
+/** TLS alerts with which a server ends the handshake, by their numbers (RFC 8446, section 6). */
+const ALERTS: Readonly<Record<number, Meaning>> = {
+  // handshake_failure: a server without its own certificate (a sealed key store after a restart) says the same as one that does not want ours.
+  40: UNKNOWN,
+  // bad_certificate, unsupported_certificate, certificate_revoked
+  42: gone('CREDENTIALS_INVALID'),
+  43: gone('CREDENTIALS_INVALID'),
+  44: gone('CREDENTIALS_INVALID'),
+  // certificate_expired
+  45: gone('CREDENTIALS_EXPIRED'),
+  // certificate_unknown, unknown_ca, access_denied
+  46: gone('CREDENTIALS_INVALID'),
+  48: gone('CREDENTIALS_INVALID'),
+  49: gone('CREDENTIALS_INVALID'),
+  // internal_error
+  80: passing('PROVIDER_ERROR'),
+  // certificate_required
+  116: gone('CREDENTIALS_INVALID'),
 };
-
-const ALERT = /^ERR_SSL_(?:SSLV3|TLSV1|TLSV13)_ALERT_([A-Z_]+)$/;
 
 /**
  * What an error of the KMIP adapter means for the key. What looks definitive and has a known passing cause is transient: a server that
@@ -150,8 +153,7 @@ function meaningOfConnection({ code, details }: KmipConnectionError): Meaning {
     case 'KMIP.TLS_FAILED': {
       if (SERVER_CERTIFICATE.has(systemCode)) return gone('CONFIGURATION_WRONG');
       if (systemCode === 'CERT_NOT_YET_VALID') return passing('CLOCK_SKEW');
-      const alert = ALERT.exec(systemCode)?.[1];
-      return (alert === undefined ? undefined : ALERTS[alert]) ?? UNKNOWN;
+      return (details.alert === undefined ? undefined : ALERTS[details.alert]) ?? UNKNOWN;
     }
     case 'KMIP.CLIENT_CERTIFICATE_EXPIRED':
       return gone('CREDENTIALS_EXPIRED');
@@ -175,7 +177,10 @@ function evidenceOf(error: unknown): VerdictEvidence {
 /** The shortest word that tells errors apart: the server's reason, the system's code, or our own. */
 function nameIn(error: Error): string {
   if (error instanceof KmipOperationError) return error.reasonName ?? error.status;
-  if (error instanceof KmipConnectionError) return error.details.systemCode ?? error.code;
+  if (error instanceof KmipConnectionError) {
+    const { alert, systemCode } = error.details;
+    return alert === undefined ? (systemCode ?? error.code) : `TLS alert ${alert}`;
+  }
   const { code } = error as { code?: unknown };
   return typeof code === 'string' ? code : error.name;
 }

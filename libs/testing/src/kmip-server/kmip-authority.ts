@@ -53,13 +53,14 @@ export class KmipAuthority {
     ]);
   }
 
-  /** For a client, which servers know by its common name. */
-  client(commonName: string, o: { expired?: boolean; forServers?: boolean } = {}): Promise<KmipCredentials> {
-    const usage = o.forServers === true ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth;
-    return this.issue(`CN=${commonName}`, usage, o.expired === true, []);
+  /** For a client, which servers know by its common name. `usage` is what the certificate says that it is for. */
+  client(commonName: string, o: { expired?: boolean; usage?: 'client' | 'server' | 'none' } = {}): Promise<KmipCredentials> {
+    const { expired = false, usage = 'client' } = o;
+    const usages = { client: x509.ExtendedKeyUsage.clientAuth, server: x509.ExtendedKeyUsage.serverAuth, none: null };
+    return this.issue(`CN=${commonName}`, usages[usage], expired, []);
   }
 
-  private async issue(subject: string, usage: string, expired: boolean, extensions: x509.Extension[]): Promise<KmipCredentials> {
+  private async issue(subject: string, usage: string | null, expired: boolean, extensions: x509.Extension[]): Promise<KmipCredentials> {
     const keys = await newKeys();
     this.serial += 1;
     const certificate = await x509.X509CertificateGenerator.create({
@@ -73,7 +74,7 @@ export class KmipAuthority {
       signingKey: this.signingKey,
       extensions: [
         new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment, true),
-        new x509.ExtendedKeyUsageExtension([usage]),
+        ...(usage === null ? [] : [new x509.ExtendedKeyUsageExtension([usage])]),
         ...extensions,
       ],
     });
