@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { copyFile, cp, mkdir, open, readdir, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, open, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
-import { type Db, type Document, Long, type MongoClient, Timestamp } from 'mongodb';
+import { BSON, type Db, type Document, Long, type MongoClient, Timestamp } from 'mongodb';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi, type TestContext } from 'vitest';
 import type { ArgumentsGoal } from './arguments.js';
 import { LOG_IDS } from './log-ids.js';
@@ -115,6 +115,22 @@ export function fileBackupContract(name: string, server: ServerUnderTest, option
           expect(await documentsOfCopy(member, copy.dbPath)).toBe(200);
         }
       });
+    });
+
+    it('storage.bson tells how the files are laid out, also where they are encrypted, and how they were laid out stays', async (context) => {
+      const plain = await harness.goal();
+      const encryption = await withKey(harness, 'AES256-CBC');
+      await harness.terminate(await harness.startReady(plain));
+      const expected = { engine: 'wiredTiger', options: { directoryPerDB: false, directoryForIndexes: false } };
+      expect(await storageOf(plain.dbPath)).toMatchObject(expected);
+      const other = await harness.start({ ...plain, extraArguments: [...plain.extraArguments, '--directoryperdb'] });
+      expect(await other.process.exited).toEqual({ code: 100, signal: null });
+      await harness.startReady(plain);
+
+      await skipWithout(context, harness, encryption);
+      const encrypted = await harness.goal();
+      await harness.startReady({ ...encrypted, extraArguments: [...encrypted.extraArguments, ...encryption] });
+      expect(await storageOf(encrypted.dbPath)).toMatchObject(expected);
     });
 
     describe('$backupCursor', () => {
@@ -255,6 +271,10 @@ async function skipWithout(context: TestContext, harness: MongodHarness, encrypt
   const probe = await harness.start({ ...goal, extraArguments: [...goal.extraArguments, ...encryption] });
   const { code } = await probe.process.exited;
   context.skip(code === 2, 'this server has no encrypted storage');
+}
+
+async function storageOf(dbPath: string): Promise<unknown> {
+  return BSON.deserialize(await readFile(join(dbPath, 'storage.bson')))['storage'];
 }
 
 async function copyDataPath(from: string, to: string): Promise<void> {

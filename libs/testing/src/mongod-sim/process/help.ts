@@ -18,7 +18,7 @@ Where it differs from the real server:
   * Changes of indexes are in the oplog in a form of its own. There is no rollback file.
   * readConcern majority reads like local. A rollback fetches what it takes back from the sync source. Initial sync copies everything.
   * A copy made with $backupCursor shows, once started, what its journal holds: the real server shows its checkpoint, and has the rest in the
-    oplog. Index files are not there.
+    oplog. Index files are not there, and directories per database are noted and not made.
   * Members do not catch up after an election before they take writes; secondaries never chain.
   * A sharded collection is accepted and not distributed: every database lives on its primary shard. There is no balancer.
     mongos has one connection per shard member and no read preference: it asks the primary.

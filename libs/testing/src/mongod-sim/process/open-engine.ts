@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { CipherError } from '../storage/cipher.js';
 import { StorageEngine, StorageError } from '../storage/engine.js';
 import { KeyDatabase, KeyDatabaseError } from '../storage/key-database.js';
+import { StorageLayoutError, keepStorageMetadata } from '../storage/storage-metadata.js';
 import { abort, fassert } from './ending.js';
 import type { ServerLog } from './log.js';
 import { MasterKeyError, keyFromFile } from './master-key.js';
@@ -22,7 +23,14 @@ export class StartRefused extends Error {
  * end the process, as they end mongod.
  */
 export function openEngine(options: ServerOptions, log: ServerLog): StorageEngine {
-  const { dbPath, encryption } = options;
+  const { dbPath, encryption, layout } = options;
+  try {
+    keepStorageMetadata(dbPath, layout);
+  } catch (error) {
+    if (!(error instanceof StorageLayoutError)) throw error;
+    log.error(INIT, 'STORAGE', 20557, 'DBException in initAndListen, terminating', { error: error.message });
+    throw new StartRefused(error.message);
+  }
   const keys = encryption === undefined ? undefined : openKeys(dbPath, encryption, log);
   const cipher = encryption === undefined ? '' : `, encryption=(name=percona,keyid="/default"), cipher=${encryption.mode}`;
   log.info(INIT, 'STORAGE', 22315, 'Opening WiredTiger', {

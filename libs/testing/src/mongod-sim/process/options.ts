@@ -1,5 +1,6 @@
 import { type Doc } from '../bson-values.js';
 import { CIPHER_MODES, type CipherMode } from '../storage/cipher.js';
+import type { StorageLayout } from '../storage/storage-metadata.js';
 
 /** Which of the two programs is run. */
 export type Program = 'mongod' | 'mongos';
@@ -213,6 +214,7 @@ export interface ServerOptions {
   clusterRole?: 'shardsvr' | 'configsvr';
   configDb?: string;
   keyFile?: string;
+  layout: StorageLayout;
   /** Absent when the files are plain. */
   encryption?: EncryptionOptions;
   oplogSizeMb: number;
@@ -284,6 +286,10 @@ export function serverOptions(program: Program, args: readonly string[], merged:
     ...(configDb === undefined ? {} : { configDb }),
     ...(keyFile === undefined ? {} : { keyFile }),
     ...(encryption === undefined ? {} : { encryption }),
+    layout: {
+      directoryPerDB: optionAt(parsed, 'storage.directoryPerDB') === true,
+      directoryForIndexes: optionAt(parsed, 'storage.wiredTiger.engineConfig.directoryForIndexes') === true,
+    },
     oplogSizeMb: (optionAt(parsed, 'replication.oplogSizeMB') as number | undefined) ?? 990,
     ...(logPath === undefined ? {} : { logPath }),
     logAppend: optionAt(parsed, 'systemLog.logAppend') === true,

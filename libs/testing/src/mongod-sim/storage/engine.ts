@@ -234,12 +234,6 @@ export class StorageEngine {
       const mode = this.#encryption?.mode;
       writeFileSync(join(this.#dbPath, 'WiredTiger'), mode === undefined ? MARK : `${MARK}encryption=${mode}\n`);
       for (const name of ['WiredTiger.lock', 'WiredTigerHS.wt', 'sizeStorer.wt']) writeFileSync(join(this.#dbPath, name), MARK);
-      writeFileSync(
-        join(this.#dbPath, 'storage.bson'),
-        encodeDocument({
-          storage: { engine: 'wiredTiger', options: { directoryPerDB: false, directoryForIndexes: false, groupCollections: false } },
-        }),
-      );
     }
     const { journal, records } = Journal.open(this.#journalFile(), this.#cipher());
     this.#journal = journal;
