@@ -171,8 +171,13 @@ describe('a key that is gone', () => {
       agent.claims.set(process.id, { status, pid: status === 'stopped' ? null : 1, startedByHandAt });
       await agent.report();
     }
+    const shown = (await fleet.cluster(projectId, 'byhand')).selfManaged;
+    expect(shown.processes.find((each: { id: string }) => each.id === process.id)).toMatchObject({
+      startedByHandAt: `${startedByHandAt.slice(0, 19)}Z`,
+      stopOverdueSince: null,
+    });
     agent.claims.clear();
-    expect((await fleet.cluster(projectId, 'byhand')).selfManaged.state).toBe('DISABLED');
+    expect(shown.state).toBe('DISABLED');
     expect((await fleet.clusterEvents('byhand')).filter((name) => name === 'concern-raised')).toHaveLength(1);
   });
 
