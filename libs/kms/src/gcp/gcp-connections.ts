@@ -10,7 +10,7 @@ export interface GcpEndpoint {
   readonly tokenOrigin?: string;
 }
 
-/** A connection is given up for a new one at most once in this time, so that an outage does not make us build clients all day. */
+/** A new client at most once in this time, so that an outage, or many keys failing at once, does not make us build clients all day. */
 const MIN_AGE_MS = 10_000;
 
 /**
@@ -19,6 +19,7 @@ const MIN_AGE_MS = 10_000;
  * Google Cloud.
  */
 export class GcpConnections {
+  private confirming: { readonly connections: GcpConnections; readonly since: number } | null = null;
   private current: { readonly client: Promise<KeyManagementServiceClient>; readonly since: number } | null = null;
 
   constructor(readonly endpoint?: GcpEndpoint) {}
@@ -36,9 +37,23 @@ export class GcpConnections {
     if (this.current !== null && performance.now() - this.current.since >= MIN_AGE_MS) this.close();
   }
 
+  /**
+   * A connection that is younger than this one, for confirmations: they are to ask another front end of the service, if there is one.
+   * Those of the same seconds share it, for when many keys fail at once.
+   */
+  renewed(): GcpConnections {
+    if (this.confirming === null || performance.now() - this.confirming.since >= MIN_AGE_MS) {
+      this.confirming?.connections.close();
+      this.confirming = { connections: new GcpConnections(this.endpoint), since: performance.now() };
+    }
+    return this.confirming.connections;
+  }
+
   close(): void {
-    const { current } = this;
+    const { current, confirming } = this;
     this.current = null;
+    this.confirming = null;
+    confirming?.connections.close();
     current?.client.then(
       (client) => client.close(),
       // The call that wanted the connection has got the error.
@@ -64,6 +79,8 @@ export class GcpConnections {
         sslCreds: grpc.credentials.createSsl(roots === undefined ? null : Buffer.from(roots)),
         // A refused connection is tried again after a pause that grows up to this; 120 s by default.
         'grpc.max_reconnect_backoff_ms': 2_000,
+        // Without calls for so long, a connection is closed; one that nobody uses any more does not stay open.
+        'grpc.client_idle_timeout_ms': 300_000,
         // Two clients are two connections.
         'grpc.use_local_subchannel_pool': 1,
       });

@@ -161,9 +161,8 @@ export class GcpKeyProvider implements KeyProvider {
   }
 
   fresh(): GcpKeyProvider {
-    const { connections: _, ...options } = this.options;
-    const { endpoint } = this.connections;
-    return new GcpKeyProvider(this.settings, { ...options, ...(endpoint !== undefined && { endpoint }) });
+    const { connections } = this.options;
+    return new GcpKeyProvider(this.settings, { ...this.options, ...(connections !== undefined && { connections: connections.renewed() }) });
   }
 
   close(): void {

@@ -18,7 +18,7 @@ export interface GcpStage {
   readonly kms: DevelopmentGoogleCloudKms;
   readonly account: Readonly<Record<string, string>>;
   readonly key: { readonly key: string; readonly version: string };
-  /** A provider for the key; `at` overrides where Google Cloud is. */
+  /** A provider for the key; with `at`, which overrides where Google Cloud is, it has a connection of its own. */
   open(settings?: Partial<GcpKeySettings>, options?: Partial<GcpKeyProviderOptions>, at?: Partial<GcpEndpoint>): GcpKeyProvider;
   /** The canary of a key that works. */
   proven(provider: GcpKeyProvider): Promise<Canary>;
@@ -76,13 +76,12 @@ export function gcpStage(): GcpStage {
       return key;
     },
     open(settings = {}, options = {}, at) {
-      const own = at === undefined ? null : new GcpConnections({ ...kms.endpoint, ...at });
+      const place = at === undefined ? { connections } : { endpoint: { ...kms.endpoint, ...at } };
       const provider = new GcpKeyProvider(
         { keyVersionResourceID: key.version, serviceAccountKey: JSON.stringify(account), ...settings },
-        { connections: own ?? connections, limiters, metrics, ...options },
+        { ...place, limiters, metrics, ...options },
       );
       opened.push(provider);
-      if (own !== null) opened.push(own);
       return provider;
     },
     async proven(provider) {
