@@ -1,19 +1,31 @@
 // Puts together what one app needs to run, and nothing else: its compiled files, those of the libraries it depends on, and the production
 // dependencies of all of them, exactly as they are installed here. Used by the Dockerfile:
 //
-//   node tools/docker/assemble.mjs <app> <target folder> [--without <package>]…
+//   node tools/docker/assemble.mjs <app> <target folder> [--without <package>]… [--link]
 //
+// `--link` makes hard links where it can, for who only looks.
 // A package that is only loaded when somebody asks for what it does (an embedded database, say) can be left out of an image where nobody can.
-import { cpSync, existsSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  globSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { without: { type: 'string', multiple: true, default: [] } },
+  options: { without: { type: 'string', multiple: true, default: [] }, link: { type: 'boolean', default: false } },
 });
 const [app, target] = positionals;
-if (app === undefined || target === undefined) throw new Error('usage: assemble.mjs <app> <target folder> [--without <package>]…');
+if (app === undefined || target === undefined) throw new Error('usage: assemble.mjs <app> <target folder> [--without <package>]… [--link]');
 
 const root = process.cwd();
 const manifestOf = (folder) => JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
@@ -59,6 +71,30 @@ function take(folder) {
   }
 }
 
+/** Copies or links what the filter takes by its name. */
+function copyTree(from, to, takes) {
+  mkdirSync(to, { recursive: true });
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    if (!takes(entry.name)) continue;
+    const [source, place] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) copyTree(source, place, takes);
+    else if (entry.isSymbolicLink()) cpSync(source, place, { verbatimSymlinks: true });
+    else copyFile(source, place);
+  }
+}
+
+function copyFile(from, to) {
+  if (values.link) {
+    try {
+      return linkSync(from, to);
+    } catch (error) {
+      // Another file system.
+      if (error.code !== 'EXDEV') throw error;
+    }
+  }
+  return copyFileSync(from, to);
+}
+
 const start = join(root, 'apps', app);
 if (!existsSync(start)) throw new Error(`there is no app ${app}`);
 take(start);
@@ -67,7 +103,7 @@ for (const folder of own) {
   const place = join(target, relative(root, folder));
   mkdirSync(place, { recursive: true });
   cpSync(join(folder, 'package.json'), join(place, 'package.json'));
-  cpSync(join(folder, 'dist'), join(place, 'dist'), { recursive: true, filter: (path) => !/\.(d\.ts|map|tsbuildinfo)$/.test(path) });
+  copyTree(join(folder, 'dist'), join(place, 'dist'), (name) => !/\.(d\.ts|map|tsbuildinfo)$/.test(name));
   if (existsSync(join(folder, 'bin'))) cpSync(join(folder, 'bin'), join(place, 'bin'), { recursive: true });
   const { name } = manifestOf(folder);
   const link = join(target, 'node_modules', name);
@@ -75,14 +111,8 @@ for (const folder of own) {
   symlinkSync(relative(dirname(link), place), link);
 }
 for (const folder of foreign) {
-  cpSync(folder, join(target, relative(root, folder)), {
-    recursive: true,
-    // Packages inside come by themselves where they are needed; types and source maps are needed by nobody here.
-    filter: (path) => {
-      const inside = relative(folder, path);
-      return !inside.split('/').includes('node_modules') && !/\.(d\.[cm]?ts|map)$/.test(inside);
-    },
-  });
+  // Packages inside come by themselves where they are needed; types and source maps are needed by nobody here.
+  copyTree(folder, join(target, relative(root, folder)), (name) => name !== 'node_modules' && !/\.(d\.[cm]?ts|map)$/.test(name));
 }
 writeFileSync(join(target, 'package.json'), `${JSON.stringify({ name: 'atrest', private: true, type: 'module' })}\n`);
 console.log(`${app}: ${own.size} packages of Atrest, ${foreign.size} others`);
