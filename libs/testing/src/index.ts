@@ -32,7 +32,7 @@ export { processEnd, sourceProcess } from './process/source-process.js';
 export { KafkaBroker, type KafkaBrokerOptions } from './kafka/kafka-broker.js';
 export { DEFAULT_KAFKA_VERSION, kafkaDistribution, KafkaNotAvailableError, kafkaVersion } from './kafka/kafka-distribution.js';
 export type { KafkaClientFiles, KafkaLogins } from './kafka/kafka-logins.js';
-export { kafkaAvailable, testKafka, type TestKafka } from './kafka/test-kafka.js';
+export { kafkaAvailable, KAFKA_START_LIMIT_MS, testKafka, type TestKafka } from './kafka/test-kafka.js';
 export { partAvailable, PartMissingError, type PartName } from './parts.js';
 export { DevelopmentS3, type S3Faults } from './development-s3/development-s3.js';
 export { type S3AccessKey } from './development-s3/signature.js';

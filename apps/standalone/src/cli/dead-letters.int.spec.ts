@@ -6,7 +6,7 @@ import { createLogger } from '@atrest/platform-logging';
 import { EmbeddedTransport, type EventTransport } from '@atrest/platform-messaging';
 import { effectHandler, openSampleService, sampleEvent, sampleTopic, type SampleService } from '@atrest/platform-messaging/contract';
 import { KafkaTransport } from '@atrest/platform-messaging-kafka';
-import { kafkaAvailable, testDatabase, testKafka, waitFor, type TestDatabase, type TestKafka } from '@atrest/testing';
+import { KAFKA_START_LIMIT_MS, kafkaAvailable, testDatabase, testKafka, waitFor, type TestDatabase, type TestKafka } from '@atrest/testing';
 import kafkajs, { type KafkaMessage } from 'kafkajs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { baseEnvironment, scriptPath } from '../services/program.js';
@@ -97,7 +97,7 @@ describe.skipIf(!(await kafkaAvailable()))('npm run dead-letters, over Apache Ka
   let kafka: TestKafka;
   beforeAll(async () => {
     kafka = await testKafka();
-  });
+  }, KAFKA_START_LIMIT_MS);
   afterAll(() => kafka.stop());
 
   /** The first messages of a topic, in any order. */

@@ -10,7 +10,7 @@ import { compileConfig } from '@atrest/platform-config';
 import { createLogger } from '@atrest/platform-logging';
 import type { ReceivedEvent } from '@atrest/platform-messaging';
 import { KafkaTransport } from '@atrest/platform-messaging-kafka';
-import { KafkaBroker, kafkaAvailable, waitFor } from '@atrest/testing';
+import { KafkaBroker, KAFKA_START_LIMIT_MS, kafkaAvailable, waitFor } from '@atrest/testing';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { kafkaFields, kafkaSettings } from './kafka-settings.js';
@@ -85,7 +85,7 @@ describe.skipIf(!(await kafkaAvailable()))('logging in to Apache Kafka', () => {
         oauth: { keys: [idp.publicJwk], issuer: ISSUER, audience: 'kafka' },
       },
     });
-  });
+  }, KAFKA_START_LIMIT_MS);
   afterEach(async () => {
     await transport?.close();
     transport = undefined;

@@ -6,6 +6,7 @@ import { EmbeddedPostgres } from '@atrest/platform-persistence';
 import {
   faultScale,
   kafkaAvailable,
+  KAFKA_START_LIMIT_MS,
   processEnd,
   sourceProcess,
   testDatabase,
@@ -34,7 +35,7 @@ describe.skipIf(!(await kafkaAvailable()))(
 
     beforeAll(async () => {
       kafka = await testKafka();
-    });
+    }, KAFKA_START_LIMIT_MS);
     afterAll(() => kafka.stop());
     beforeEach(async () => {
       database = await testDatabase('faults');

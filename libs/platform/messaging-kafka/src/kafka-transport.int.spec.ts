@@ -5,7 +5,7 @@ import { createLogger } from '@atrest/platform-logging';
 import { defineHandler, rebuildProjections } from '@atrest/platform-messaging';
 import { eventTransportContract, openSampleService, sampleEvent, effectHandler } from '@atrest/platform-messaging/contract';
 import { rows } from '@atrest/platform-persistence';
-import { kafkaAvailable, testDatabase, testKafka, waitFor, type TestKafka } from '@atrest/testing';
+import { KAFKA_START_LIMIT_MS, kafkaAvailable, testDatabase, testKafka, waitFor, type TestKafka } from '@atrest/testing';
 import kafkajs, { type KafkaMessage } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test, onTestFinished } from 'vitest';
 import { KafkaTransport, ServiceRunningError } from './index.js';
@@ -17,7 +17,7 @@ describe.skipIf(!(await kafkaAvailable()))('Apache Kafka', () => {
 
   beforeAll(async () => {
     kafka = await testKafka();
-  });
+  }, KAFKA_START_LIMIT_MS);
 
   afterAll(() => kafka.stop());
 

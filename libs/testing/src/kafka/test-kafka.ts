@@ -28,6 +28,9 @@ export async function kafkaAvailable(): Promise<boolean> {
   return partAvailable('kafka', available, 'set KAFKA_BROKERS to a running broker, or install Java 17 and Maven');
 }
 
+/** For the hook that starts a broker: the first one on a machine is fetched. Milliseconds; it only ends what hangs. */
+export const KAFKA_START_LIMIT_MS = 600_000;
+
 /** The broker that KAFKA_BROKERS names, else one of our own. */
 export async function testKafka(): Promise<TestKafka> {
   const named = process.env['KAFKA_BROKERS'];
