@@ -66,11 +66,11 @@ export class KmipConnection {
         signal.addEventListener('abort', abort, { once: true });
         if (signal.aborted) abort();
         timer = setTimeout(() => reject(timedOut(phase, timeoutMs, host)), timeoutMs);
+        // They stay: what they say later is said to nobody.
         socket.once('error', (error) => reject(failureOf(error, phase, host, 0)));
         socket.once('close', () => reject(new KmipConnectionError('KMIP.CLOSED', `closed during ${phase}`, { host, phase })));
         socket.once('secureConnect', resolve);
       });
-      socket.removeAllListeners('error').removeAllListeners('close');
       return new KmipConnection(options, socket);
     } catch (error) {
       // What a connection says after we gave it up is of no interest.

@@ -1,6 +1,8 @@
 import { DevelopmentKmipServer, KmipAuthority, waitFor, type DevelopmentKmipServerOptions, type KmipFault } from '@atrest/testing';
+import fc from 'fast-check';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { makeAttribute, readAttribute } from '../messages/attributes.js';
+import { damage, fuzzRuns } from '../ttlv/arbitrary-item.contract.js';
 import { CryptographicAlgorithm, NameType, ObjectType, RevocationReasonCode, State } from '../vocabulary/enumerations.js';
 import type { KmipVersion } from '../vocabulary/versions.js';
 import { KmipClosedError, KmipConnectionError, KmipHostsError, KmipOperationError } from './errors.js';
@@ -168,6 +170,21 @@ describe('KMIP client', () => {
       server.clearFaults();
       expect(await stateOf(client, id)).toBe(State.Active);
     });
+  });
+
+  it('F24 survives any damage to an answer: a value or a typed error within its deadlines, and the next question is answered', async () => {
+    client = open({ answerTimeoutMs: 100 });
+    const { id } = server.createKey();
+    await fc.assert(
+      fc.asyncProperty(fc.array(damage, { minLength: 1, maxLength: 3 }), async (damages) => {
+        server.inject({ kind: 'mutate', change: (answer) => damages.reduce((bytes, apply) => apply(bytes), answer) });
+        const { code } = await failure(stateOf(client, id));
+        expect(code).toMatch(/^(none|KMIP\.[A-Z_]+|TTLV\.[A-Z_]+)$/);
+        server.clearFaults();
+      }),
+      fuzzRuns(40),
+    );
+    expect(await stateOf(open(), id)).toBe(State.Active);
   });
 
   describe('connections', () => {

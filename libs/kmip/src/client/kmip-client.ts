@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { KmipMessageError } from '../messages/message-error.js';
 import type { OperationName, RequestPayload, ResponsePayload } from '../messages/operation-messages.js';
 import { encodeRequest, type RequestItem } from '../messages/request-message.js';
@@ -75,6 +76,8 @@ export class KmipClient {
       now: options.now ?? (() => new Date()),
       ...(credentials !== undefined && { credentials }),
     };
+    // Every connection listens; Node warns of more than ten.
+    setMaxListeners(0, this.ending.signal);
     this.tls = new ClientCredentials(options, this.settings.now);
     this.servers = hosts.map((host) => ({ host, versions: new VersionPlan(version), idle: null }));
   }

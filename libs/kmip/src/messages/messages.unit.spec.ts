@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { damage } from '../ttlv/arbitrary-item.contract.js';
+import { damage, fuzzRuns } from '../ttlv/arbitrary-item.contract.js';
 import { encodeTtlv } from '../ttlv/encode.js';
 import { TtlvError } from '../ttlv/ttlv-error.js';
 import { CryptographicAlgorithm, KeyFormatType, NameType, ObjectType, ResultReason, State } from '../vocabulary/enumerations.js';
@@ -254,7 +254,7 @@ describe('KMIP messages', () => {
           expect(error instanceof TtlvError || error instanceof KmipMessageError).toBe(true);
         }
       }),
-      { numRuns: 2_000 },
+      fuzzRuns(2_000),
     );
   });
 

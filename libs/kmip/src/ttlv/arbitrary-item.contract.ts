@@ -55,3 +55,6 @@ export const damage: fc.Arbitrary<(bytes: Buffer) => Buffer> = fc
         return copy;
     }
   });
+
+/** Runs of a property over damaged bytes: some in every test run, as many as one likes with `KMIP_FUZZ_RUNS=1000000`. */
+export const fuzzRuns = (usual: number): { readonly numRuns: number } => ({ numRuns: Number(process.env['KMIP_FUZZ_RUNS'] ?? usual) });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { arbitraryItem, damage } from './arbitrary-item.contract.js';
+import { arbitraryItem, damage, fuzzRuns } from './arbitrary-item.contract.js';
 import { decodeTtlv } from './decode.js';
 import { encodeTtlv } from './encode.js';
 import type { TtlvItem, TtlvLimits } from './item.js';
@@ -91,7 +91,7 @@ describe('TTLV', () => {
           expect(offset).toBeLessThanOrEqual(bytes.length);
         }
       }),
-      { numRuns: 500 },
+      fuzzRuns(500),
     );
   });
 
