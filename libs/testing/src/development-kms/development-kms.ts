@@ -6,10 +6,10 @@ import { ControlInterface, type ControllableKms } from './control-interface.js';
 import { Faults, type ActiveFault, type Fault } from './faults.js';
 import { delay, formOf, isLoopback, misbehave, parseObject, readBody } from './http.js';
 import { KmsFailure } from './kms-failure.js';
-import { KmsStore, type Denial, type DevelopmentKey, type DevelopmentKeyState } from './kms-store.js';
+import { KmsStore, type Denial, type DevelopmentKey, type DevelopmentKeyState, type Role } from './kms-store.js';
 import { accessDenied, Operations } from './operations.js';
 import { authenticate, type Principal } from './sigv4.js';
-import { SecurityTokens, type Role } from './sts.js';
+import { SecurityTokens } from './sts.js';
 
 export interface DevelopmentKmsOptions {
   /** 0, the default, lets the operating system choose. */

@@ -3,7 +3,6 @@ import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from '
 import type { Clock } from '@atrest/platform-time';
 import { KmsFailure } from './kms-failure.js';
 import type { KnownAccessKey } from './sigv4.js';
-import type { Role } from './sts.js';
 
 export type DevelopmentKeyState = 'Enabled' | 'Disabled' | 'PendingDeletion' | 'PendingImport' | 'Unavailable' | 'Creating' | 'Updating';
 
@@ -38,6 +37,13 @@ export interface Alias {
   /** With the `alias/` prefix. */
   readonly name: string;
   keyId: string;
+}
+
+/** A role that lends its rights for a while. */
+export interface Role {
+  readonly arn: string;
+  /** Who assumes it must name this; null when the trust policy does not ask for one. */
+  readonly externalId: string | null;
 }
 
 interface StoredState {

@@ -3,13 +3,6 @@ import { KmsFailure } from './kms-failure.js';
 import { partitionOf, type KmsStore } from './kms-store.js';
 import type { Principal } from './sigv4.js';
 
-/** A role that lends its rights for a while. */
-export interface Role {
-  readonly arn: string;
-  /** Who assumes it must name this; null when the trust policy does not ask for one. */
-  readonly externalId: string | null;
-}
-
 /** What STS calls the failures that the signature check finds. */
 const STS_NAMES: Readonly<Record<string, string>> = {
   UnrecognizedClientException: 'InvalidClientTokenId',
