@@ -78,7 +78,7 @@ describe('KMIP under faults', () => {
   const short = (verdict: Verdict): string => `${verdict.kind} ${verdict.reason}`;
 
   const states: [KmipStateName, string, string][] = [
-    ['PreActive', 'definitive KEY_PENDING_IMPORT', 'PENDING_IMPORT'],
+    ['PreActive', 'definitive KEY_PENDING_IMPORT', 'NOT_YET_ACTIVE'],
     ['Active', 'usable null', 'ENABLED'],
     ['Deactivated', 'definitive KEY_DISABLED', 'DISABLED'],
     ['Compromised', 'definitive KEY_DISABLED', 'DISABLED'],

@@ -197,7 +197,7 @@ export class KmipKeyProvider implements KeyProvider {
 }
 
 const KEY_STATES: Readonly<Record<number, KeyState>> = {
-  [State.PreActive]: 'PENDING_IMPORT',
+  [State.PreActive]: 'NOT_YET_ACTIVE',
   [State.Active]: 'ENABLED',
   [State.Deactivated]: 'DISABLED',
   [State.Compromised]: 'DISABLED',
