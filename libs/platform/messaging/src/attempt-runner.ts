@@ -1,5 +1,5 @@
 import { redactText, runWithCorrelation, traceOf, type Logger } from '@atrest/platform-logging';
-import type { ServiceDatabase, Transaction } from '@atrest/platform-persistence';
+import { sendTogether, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
 import { afterFailure, beforeAttempt } from './attempts.js';
 import { HandlerTimeoutError } from './errors.js';
@@ -11,9 +11,7 @@ import type { RetryOptions } from './messaging-options.js';
 
 /** How an attempt ended for its lane: it goes on, or waits (for that long, when known). */
 export type AttemptResult =
-  | { readonly kind: 'over' }
-  | { readonly kind: 'elsewhere' }
-  | { readonly kind: 'waits'; readonly waitMs: number };
+  { readonly kind: 'over' } | { readonly kind: 'elsewhere' } | { readonly kind: 'waits'; readonly waitMs: number };
 
 /** A claimed event with who handles it. */
 type Handling = Extract<Verdict, { kind: 'handle' }> & { readonly claimed: ClaimedEvent };
@@ -37,22 +35,22 @@ export interface AttemptRunnerOptions {
  * Handlers that take longer together than this do not share a transaction: their locks would be held too long, and those of another
  * replica's events with them. Milliseconds.
  */
-const TOGETHER_MS = 100;
+const TOGETHER_MS = 250;
 
 /** More would save little: the round trips of a transaction are then a small part of it already. */
 const TOGETHER_MAX = 128;
 
 /** Work claimed ahead, in milliseconds: far below the length of a claim, and enough for there always to be some while the next is stored. */
-const AHEAD_MS = 250;
+const AHEAD_MS = 1_000;
 const AHEAD_MAX = 1_000;
 
 /** Handlers faster than this cost less than the transaction around them. Milliseconds. */
-const FAST_MS = 5;
+const FAST_MS = 20;
 
 /** Attempts at claimed events: judged, handled in a transaction with their mark, and what follows from a failure. */
 export class AttemptRunner {
   readonly #o: AttemptRunnerOptions;
-  /** Moving average of a handler's milliseconds. Pessimistic at first. */
+  /** Moving average of what a handler takes, in milliseconds. Pessimistic at first. */
   #averageMs = TOGETHER_MS;
 
   constructor(o: AttemptRunnerOptions) {
@@ -90,9 +88,7 @@ export class AttemptRunner {
       const handled = await database.transaction(async (tx) => {
         const positions = claimed.map((event) => event.position);
         if ((await inbox.finish(tx, positions)) === 'elsewhere') throw new ElsewhereError();
-        const ran: Handled[] = [];
-        for (const handling of handlings) ran.push(await this.#run(handling, tx));
-        return ran;
+        return this.#runAll(handlings, tx);
       });
       for (const each of handled) this.#count(each);
       return true;
@@ -127,7 +123,7 @@ export class AttemptRunner {
     const { claimed } = handling;
     try {
       const handled = await database.transaction(async (tx) =>
-        (await inbox.finish(tx, [claimed.position])) === 'done' ? this.#run(handling, tx) : undefined,
+        (await inbox.finish(tx, [claimed.position])) === 'done' ? (await this.#runAll([handling], tx))[0] : undefined,
       );
       if (handled === undefined) {
         logger.debug({ eventId: claimed.eventId }, 'another replica handles this event');
@@ -138,6 +134,24 @@ export class AttemptRunner {
     } catch (error) {
       return this.#failed(handling, error);
     }
+  }
+
+  /** In order; those that do not wait for what they read are sent together. */
+  async #runAll(handlings: readonly Handling[], tx: Transaction): Promise<Handled[]> {
+    const begin = performance.now();
+    const handled: Handled[] = [];
+    for (let index = 0; index < handlings.length;) {
+      const next = handlings.slice(index).findIndex(({ handler }) => handler.oneStatement !== true);
+      const group = handlings.slice(index, next === -1 ? undefined : index + Math.max(next, 1));
+      const results = await sendTogether(tx, () => Promise.allSettled(group.map((handling) => this.#run(handling, tx))));
+      for (const result of results) {
+        if (result.status === 'rejected') throw result.reason;
+        handled.push(result.value);
+      }
+      index += group.length;
+    }
+    this.#averageMs += ((performance.now() - begin) / handlings.length - this.#averageMs) / 8;
+    return handled;
   }
 
   async #run(handling: Handling, tx: Transaction): Promise<Handled> {
@@ -152,9 +166,7 @@ export class AttemptRunner {
       await inbox.parkRefused(tx, claimed, refused);
       return { ...handling, refused };
     } finally {
-      const ms = performance.now() - begin;
-      this.#averageMs += (ms - this.#averageMs) / 16;
-      metrics.handlerSeconds.observe({ service, handler: handler.name }, ms / 1000);
+      metrics.handlerSeconds.observe({ service, handler: handler.name }, (performance.now() - begin) / 1000);
     }
   }
 

@@ -1,5 +1,11 @@
 import type { Statement } from '@atrest/platform-persistence';
 
+/*
+ * What is pending has not ended and the other way round. Statements that look for lanes say `status = 'pending'` and order by lane and
+ * position: PostgreSQL then reads the small index of what waits, however little it knows of the table. Statements that look for positions
+ * say `ended_at IS NULL`, because that index, which PostgreSQL believes to be next to empty, is the wrong one for them.
+ */
+
 /** Columns of a claimed event; `i` is its row. */
 const CLAIMED = `i.position, i.event_id AS "eventId", i.topic, i.lane, i.subject, i.envelope, i.started, i.failed`;
 
@@ -7,8 +13,6 @@ const CLAIMED = `i.position, i.event_id AS "eventId", i.topic, i.lane, i.subject
  * $1 ids, $2 topics, $3 types, $4 subjects, $5 origins, $6 envelopes (null: to be ignored), $7 which may be claimed, $8 by whom, $9 seconds
  * of the claim. In this order, so that positions keep the order in which events arrived. What is known already is left alone. A claim
  * counts the attempt, and comes about unless something waits in the lane that is not the same holder's.
- *
- * `ORDER BY lane, position` where one lane is read: PostgreSQL then takes the index of what waits, however little it knows of the table.
  */
 export const STORE: Statement = {
   name: 'inbox-store',
@@ -19,12 +23,13 @@ export const STORE: Statement = {
     blocked AS MATERIALIZED (
       SELECT lanes.lane FROM (SELECT DISTINCT lane FROM arrived WHERE claim) AS lanes, LATERAL (
         SELECT FROM inbox WHERE inbox.lane = lanes.lane AND inbox.status = 'pending' AND inbox.holder IS DISTINCT FROM $8::uuid
-        ORDER BY inbox.lane, inbox.position LIMIT 1) AS waiting)
+        ORDER BY inbox.lane, inbox.position LIMIT 1) AS waiting),
+    event AS MATERIALIZED (SELECT arrived.*, claim AND lane NOT IN (SELECT lane FROM blocked) AS mine FROM arrived)
     INSERT INTO inbox (event_id, topic, type, subject, origin, envelope, status, ended_at, started, holder, due_at)
     SELECT id, topic, type, subject, origin, envelope,
       CASE WHEN envelope IS NULL THEN 'ignored' ELSE 'pending' END, CASE WHEN envelope IS NULL THEN now() END,
       CASE WHEN mine THEN 1 ELSE 0 END, CASE WHEN mine THEN $8::uuid END, CASE WHEN mine THEN now() + make_interval(secs => $9) ELSE now() END
-    FROM (SELECT *, claim AND lane NOT IN (SELECT lane FROM blocked) AS mine FROM arrived) AS event
+    FROM event
     ORDER BY number
     ON CONFLICT (event_id, topic) DO NOTHING RETURNING position, event_id AS "eventId", topic, started = 1 AS mine`,
 };
@@ -47,7 +52,7 @@ export const CLAIM: Statement = {
     due AS (SELECT position FROM heads WHERE due_at <= now() LIMIT $2),
     firsts AS MATERIALIZED (
       SELECT i.lane, i.position, i.started > i.failed AS suspect FROM due JOIN inbox i ON i.position = due.position
-      WHERE i.status = 'pending' AND i.due_at <= now() FOR UPDATE OF i SKIP LOCKED),
+      WHERE i.ended_at IS NULL AND i.due_at <= now() FOR UPDATE OF i SKIP LOCKED),
     followers AS (
       SELECT checked.position FROM firsts, LATERAL (
         SELECT waiting.position, bool_and(waiting.started = waiting.failed AND waiting.due_at <= now()) OVER (ORDER BY waiting.position) AS free
@@ -56,20 +61,20 @@ export const CLAIM: Statement = {
       WHERE NOT firsts.suspect AND checked.free),
     claims AS (SELECT position, suspect FROM firsts UNION ALL SELECT position, false FROM followers)
   UPDATE inbox i SET started = i.started + CASE WHEN claims.suspect THEN 0 ELSE 1 END, holder = $4, due_at = now() + make_interval(secs => $5)
-  FROM claims WHERE i.position = claims.position AND i.status = 'pending' AND i.due_at <= now() RETURNING ${CLAIMED}, claims.suspect`,
+  FROM claims WHERE i.position = claims.position AND i.ended_at IS NULL AND i.due_at <= now() RETURNING ${CLAIMED}, claims.suspect`,
 };
 
 /** $1 position, $2 seconds of the claim. */
 export const START_SUSPECT: Statement = {
   name: 'inbox-start-suspect',
   text: `UPDATE inbox SET started = started + 1, due_at = now() + make_interval(secs => $2)
-    WHERE position = $1 AND status = 'pending' RETURNING started`,
+    WHERE position = $1 AND ended_at IS NULL RETURNING started`,
 };
 
 /** $1 positions. Tells how many of them were still to be handled, and by nobody else. */
 export const FINISH: Statement = {
   name: 'inbox-finish',
-  text: `WITH mine AS MATERIALIZED (SELECT position FROM inbox WHERE position = ANY($1::bigint[]) AND status = 'pending' FOR UPDATE SKIP LOCKED),
+  text: `WITH mine AS MATERIALIZED (SELECT position FROM inbox WHERE position = ANY($1::bigint[]) AND ended_at IS NULL FOR UPDATE SKIP LOCKED),
     finished AS (
       UPDATE inbox SET status = 'finished', ended_at = now(), envelope = NULL FROM mine WHERE inbox.position = mine.position RETURNING 1)
     SELECT count(*) AS count FROM finished`,
@@ -97,13 +102,13 @@ const toDeadLetterTopic = (o: {
 export const RETRY_LATER: Statement = {
   name: 'inbox-retry-later',
   text: `UPDATE inbox SET failed = failed + 1, holder = NULL, due_at = now() + make_interval(secs => $2)
-    WHERE position = $1 AND status = 'pending' RETURNING position`,
+    WHERE position = $1 AND ended_at IS NULL RETURNING position`,
 };
 
 /** $1 position, $2 reason, $3 detail, $4 handler, $5 attempts, $6 service when dead letters have topics. An event that was replayed and failed again keeps its one letter. */
 export const PARK: Statement = {
   name: 'inbox-park',
-  text: `WITH parked AS (UPDATE inbox SET status = 'parked', ended_at = now() WHERE position = $1 AND status = 'pending'
+  text: `WITH parked AS (UPDATE inbox SET status = 'parked', ended_at = now() WHERE position = $1 AND ended_at IS NULL
       RETURNING event_id, topic, type, subject, origin, envelope),
     ${toDeadLetterTopic({ parked: 'parked', id: 'event_id', subject: 'subject', service: '$6', reason: '$2', detail: '$3', attempts: '$5' })}
     INSERT INTO dead_letter (event_id, topic, type, subject, origin, envelope, reason, detail, handler, attempts)
@@ -139,12 +144,12 @@ export const PARK_UNREADABLE: Statement = {
 /** $1 position. */
 export const IGNORE: Statement = {
   name: 'inbox-ignore',
-  text: `UPDATE inbox SET status = 'ignored', ended_at = now(), envelope = NULL WHERE position = $1 AND status = 'pending' RETURNING position`,
+  text: `UPDATE inbox SET status = 'ignored', ended_at = now(), envelope = NULL WHERE position = $1 AND ended_at IS NULL RETURNING position`,
 };
 
 /** $1 positions, $2 how many attempts were counted for each without having begun. */
 export const RELEASE: Statement = {
   name: 'inbox-release',
   text: `UPDATE inbox SET started = started - claim.counted, holder = NULL, due_at = now()
-    FROM unnest($1::bigint[], $2::int[]) AS claim (position, counted) WHERE inbox.position = claim.position AND status = 'pending'`,
+    FROM unnest($1::bigint[], $2::int[]) AS claim (position, counted) WHERE inbox.position = claim.position AND ended_at IS NULL`,
 };

@@ -4,15 +4,12 @@ import type { AttemptRunner } from './attempt-runner.js';
 import type { Allowance, ClaimedEvent, Inbox, Stored } from './inbox.js';
 import { Lanes } from './lanes.js';
 
-/** So many fast events are not spread over several transactions: that would cost more than it saves. */
-const TOGETHER_MIN = 32;
-
 /** While a run of fast events goes on, a second one begins with so many or after so many milliseconds: most likely the first ends before. */
-const WORTH_A_RUN = 16;
+const WORTH_A_RUN = 32;
 const PATIENCE_MS = 5;
 
 /** How long what arrives waits for those before it to be handled, in milliseconds. Well below any transport's patience. */
-const BACK_PRESSURE_MS = 100;
+const BACK_PRESSURE_MS = 500;
 
 export interface InboxWorkerOptions {
   readonly service: string;
@@ -74,9 +71,9 @@ export class InboxWorker {
     this.#loop.wake();
   }
 
-  /** Lets events be stored and takes those that were claimed with it. One call at a time. */
-  async take(store: (allowance: Allowance) => Promise<Stored>): Promise<Stored> {
-    await this.#room();
+  /** Lets so many events be stored and takes those that were claimed with it. One call at a time. */
+  async take(count: number, store: (allowance: Allowance) => Promise<Stored>): Promise<Stored> {
+    await this.#room(count);
     return this.#claim(async () => {
       const { attempts } = this.#o;
       const events = this.#stopping ? 0 : Math.max(0, this.#capacity - this.#lanes.waiting);
@@ -160,9 +157,8 @@ export class InboxWorker {
       });
       this.#runs.add(run);
     }
-    if (this.#lanes.waiting > this.#capacity / 2) return;
     this.#roomWanted?.();
-    if (this.#moreWaits) this.#loop.wake();
+    if (this.#moreWaits && this.#lanes.waiting <= this.#capacity / 2) this.#loop.wake();
   }
 
   #takeBatch(): ClaimedEvent[] {
@@ -171,7 +167,8 @@ export class InboxWorker {
     if (next === undefined || (next.suspect && this.#runs.size > 0)) return [];
     if (!isFresh(next)) return this.#lanes.take(1, () => true);
     const share = Math.ceil(this.#lanes.waiting / (concurrency - this.#runs.size));
-    const size = Math.min(attempts.together, attempts.areFast ? Math.max(share, TOGETHER_MIN) : share);
+    // Fast events are not spread over several transactions: that would cost more than it saves.
+    const size = attempts.areFast ? attempts.together : Math.min(attempts.together, share);
     if (this.#runs.size > 0 && attempts.areFast && this.#lanes.count(WORTH_A_RUN, isFresh) < Math.min(WORTH_A_RUN, size)) {
       this.#waitingSince ??= performance.now();
       const leftMs = this.#waitingSince + PATIENCE_MS - performance.now();
@@ -239,12 +236,18 @@ export class InboxWorker {
     this.#timers.add(timer);
   }
 
-  /** Resolves when half of the queue is free, or soon after. Who handles slowly must not keep others from being stored. */
-  async #room(): Promise<void> {
-    if (this.#stopping || !this.#o.attempts.areFast || this.#lanes.waiting <= this.#capacity / 2) return;
+  /**
+   * Resolves when there is room for so many, or soon: what is stored without being claimed costs more, and who handles slowly must not keep
+   * others from being stored.
+   */
+  async #room(count: number): Promise<void> {
+    const hasRoom = (): boolean =>
+      this.#stopping || !this.#o.attempts.areFast || this.#lanes.waiting <= Math.max(0, this.#capacity - count);
+    if (hasRoom()) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, BACK_PRESSURE_MS);
       this.#roomWanted = () => {
+        if (!hasRoom()) return;
         clearTimeout(timer);
         resolve();
       };

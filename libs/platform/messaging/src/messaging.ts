@@ -115,7 +115,7 @@ export class Messaging {
   }
 
   async #store(batch: readonly ReceivedEvent[]): Promise<void> {
-    const { parked } = await this.#worker.take((allowance) => this.#inbox.store(batch, this.#wiring.ignores, allowance));
+    const { parked } = await this.#worker.take(batch.length, (allowance) => this.#inbox.store(batch, this.#wiring.ignores, allowance));
     this.#metrics.received.inc({ service: this.service }, batch.length);
     if (parked > 0) {
       this.#metrics.parked.inc({ service: this.service, reason: 'INVALID_ENVELOPE' }, parked);

@@ -1,5 +1,15 @@
 export { ServiceDatabase, type ServiceDatabaseOptions } from './service-database.js';
-export { notify, rows, signalAfterCommit, writeLastly, type Sql, type Statement, type Transaction, type Write } from './transaction.js';
+export {
+  notify,
+  rows,
+  sendTogether,
+  signalAfterCommit,
+  writeLastly,
+  type Sql,
+  type Statement,
+  type Transaction,
+  type Write,
+} from './transaction.js';
 export { DatabaseSession } from './session.js';
 export { awaitProjection } from './await-projection.js';
 export {

@@ -62,6 +62,10 @@ export class OpenTransaction {
     return result.rows as Row[];
   }
 
+  together<T>(send: () => T): T {
+    return inOneFlight(this.#client, send);
+  }
+
   lastly(write: () => Write): void {
     if (this.#ended) throw new TransactionEndedError();
     this.#lastWrites.push(write);
@@ -113,6 +117,11 @@ export function inOneFlight<T>(client: pg.ClientBase, send: () => T): T {
 /** Runs one statement and returns its rows, for UPDATE and DELETE with RETURNING as well. */
 export function rows<Row = Record<string, unknown>>(tx: Transaction, sql: Sql, parameters: readonly unknown[] = []): Promise<Row[]> {
   return OpenTransaction.of(tx).rows<Row>(sql, parameters);
+}
+
+/** Lets statements that `send` starts, without waiting for any answer, leave together. */
+export function sendTogether<T>(tx: Transaction, send: () => T): T {
+  return OpenTransaction.of(tx).together(send);
 }
 
 /** For pg. */
