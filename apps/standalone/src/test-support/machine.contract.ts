@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
+import { createReadStream } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { createServer, type AddressInfo, type Server } from 'node:net';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { findMongod } from '@atrest/mongod';
 import { simExecutables, waitFor } from '@atrest/testing';
@@ -103,4 +105,23 @@ async function commandLines(): Promise<Map<number, string>> {
   );
   // The command line of a zombie is empty.
   return new Map(lines.filter(([, command]) => command !== ''));
+}
+
+/** Files below a folder that hold a text as it is. A real server's journal files are 100 MiB each: they are read in pieces. */
+export async function filesContaining(folder: string, text: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const found: string[] = [];
+  for (const entry of entries.filter((each) => each.isFile())) {
+    const path = join(entry.parentPath, entry.name);
+    let before = Buffer.alloc(0);
+    for await (const chunk of createReadStream(path, { highWaterMark: 4 * 1024 * 1024 }) as AsyncIterable<Buffer>) {
+      const window = Buffer.concat([before, chunk]);
+      if (window.includes(text)) {
+        found.push(path);
+        break;
+      }
+      before = window.subarray(-text.length);
+    }
+  }
+  return found;
 }

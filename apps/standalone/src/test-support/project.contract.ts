@@ -112,14 +112,14 @@ export class TestProject {
   }
 
   /** Creates a replica set with one member on each of the hosts; a host may be given several times. Answers their ports. */
-  async createReplicaSet(name: string, hosts: readonly TestHost[]): Promise<number[]> {
+  async createReplicaSet(name: string, hosts: readonly TestHost[], extraArguments: readonly string[] = []): Promise<number[]> {
     const ports = await freePorts(hosts.length);
     const processes = hosts.map((host, index): NamedProcess => ({
       hostId: host.id,
       kind: 'mongod',
       replicaSet: name,
       port: ports[index]!,
-      extraArguments: host.servers.arguments,
+      extraArguments: [...host.servers.arguments, ...extraArguments],
     }));
     await this.createNamed(name, processes);
     return ports;
@@ -160,15 +160,18 @@ export class TestProject {
     return this.untilCluster(name, state, (cluster) => cluster.state === state);
   }
 
-  /** Until a majority acknowledges the document `{ n }`: a cluster that is just starting may refuse the first tries. */
-  async write(cluster: string, n: number): Promise<void> {
+  /** Until a majority acknowledges the document `{ n, ...fields }`: a cluster that is just starting may refuse the first tries. */
+  async write(cluster: string, n: number, fields: object = {}): Promise<void> {
     const uri = await this.connectionString(cluster);
     await waitFor(
       async () => {
         // A client that could not connect stays closed, and a write without an answer may have been done: a new one each time, with one effect.
         const client = new MongoClient(uri, { serverSelectionTimeoutMS: 20_000, writeConcern: { w: 'majority', wtimeoutMS: 10_000 } });
         try {
-          await client.db('shop').collection<{ _id: number }>('orders').updateOne({ _id: n }, { $set: { n } }, { upsert: true });
+          await client
+            .db('shop')
+            .collection<{ _id: number }>('orders')
+            .updateOne({ _id: n }, { $set: { n, ...fields } }, { upsert: true });
           return true;
         } finally {
           await client.close();
