@@ -13,6 +13,7 @@ export * from './events/project.js';
 export * from './events/restore-command.js';
 export * from './public-jwk.js';
 export * from './agent-channel/agent-channel.js';
+export * from './api/cloud-provider-access.js';
 export * from './api/encryption-at-rest.js';
 export * from './api/groups.js';
 export * from './api/service-accounts.js';

@@ -10,6 +10,7 @@ import { newObjectId } from '@atrest/contracts';
 import type { EventPublisher } from '@atrest/platform-messaging';
 import { awaitProjection, signalAfterCommit, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
+import type { AccessRoleRepository } from './access-roles/access-role.repository.js';
 import { toEncryptionAtRest, toHistory, toStatus } from './answers.js';
 import type { CheckHistory } from './check-history.js';
 import type { CheckedKeyRepository } from './checked-key.repository.js';
@@ -48,6 +49,7 @@ export interface EncryptionAtRestOptions {
   readonly clusters: ClusterProjection;
   readonly publisher: EventPublisher;
   readonly access: KeyAccess;
+  readonly roles: AccessRoleRepository;
   readonly proof: SettingsProof;
   readonly monitor: ValidityMonitor;
   readonly policies: EffectivePolicies;
@@ -236,7 +238,9 @@ export class EncryptionAtRestUseCases {
 
   /** First the key, then who uses it: the same order as a check takes its locks in. */
   private async joined(tx: Transaction, { configuration }: Changed, store: () => Promise<ChangeOutcome>): Promise<ChangeOutcome> {
-    const { checkedKeyId: id, provider, nextCheckAt } = configuration;
+    const { checkedKeyId: id, provider, nextCheckAt, projectId, settings } = configuration;
+    const roleId = settings['roleId'];
+    if (typeof roleId === 'string' && !(await this.options.roles.hold(tx, projectId, roleId))) return 'changed-meanwhile';
     await this.options.keys.join(tx, { id, provider, nextCheckAt }, this.options.clock.now());
     return store();
   }

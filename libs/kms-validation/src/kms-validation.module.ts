@@ -1,16 +1,24 @@
 import { Module, type DynamicModule, type Type } from '@nestjs/common';
+import { CloudProviderAccess } from './access-roles/cloud-provider-access.js';
+import { CloudProviderAccessController } from './access-roles/cloud-provider-access.controller.js';
 import { EncryptionAtRestController, providerControllers } from './encryption-at-rest.controller.js';
 import { EncryptionAtRestUseCases } from './encryption-at-rest.js';
 import { ValidityPolicies } from './project-policy/validity-policies.js';
 import { ValidityPolicyController } from './project-policy/validity-policy.controller.js';
 
 /** Every controller of the service: what it serves, and what the generated API reference describes. */
-export const kmsValidationControllers: readonly Type[] = [EncryptionAtRestController, ...providerControllers, ValidityPolicyController];
+export const kmsValidationControllers: readonly Type[] = [
+  EncryptionAtRestController,
+  ...providerControllers,
+  ValidityPolicyController,
+  CloudProviderAccessController,
+];
 
 /** What the controllers call. */
 export interface KmsValidationParts {
   readonly useCases: EncryptionAtRestUseCases;
   readonly validityPolicies: ValidityPolicies;
+  readonly cloudProviderAccess: CloudProviderAccess;
 }
 
 /** The HTTP side of this context. `guard` is platform-auth's access module over this service's own store. */
@@ -22,6 +30,7 @@ export function kmsValidationModule(guard: DynamicModule, parts: KmsValidationPa
     providers: [
       { provide: EncryptionAtRestUseCases, useValue: parts.useCases },
       { provide: ValidityPolicies, useValue: parts.validityPolicies },
+      { provide: CloudProviderAccess, useValue: parts.cloudProviderAccess },
     ],
   };
 }

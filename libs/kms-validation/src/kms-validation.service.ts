@@ -3,17 +3,21 @@ import { sleepFor, type TransientRetryOptions } from '@atrest/kms';
 import { EventPublisher, Messaging, messagingMigrations } from '@atrest/platform-messaging';
 import { ServiceDatabase } from '@atrest/platform-persistence';
 import type { Service, ServiceDependencies } from '@atrest/platform-service';
+import { AccessRoleRepository } from './access-roles/access-role.repository.js';
+import type { InstallationIdentities } from './access-roles/access-role.js';
+import { CloudProviderAccess, type AwsRoleProof } from './access-roles/cloud-provider-access.js';
 import { Breaker } from './breaker/breaker.js';
 import { compileBreakerLimits, type BreakerLimits } from './breaker/breaker-policy.js';
 import { CheckHistory } from './check-history.js';
 import { CHANGED_CHANNEL, EncryptionAtRestUseCases } from './encryption-at-rest.js';
 import { Housekeeping } from './housekeeping.js';
 import { CheckedKeyRepository } from './checked-key.repository.js';
-import { KeyAccess, type ProviderFactories, type RoleDirectory } from './key-access.js';
+import { KeyAccess, type ProviderFactories } from './key-access.js';
 import { KeyConfigurationRepository } from './key-configuration.repository.js';
 import { kmsValidationModule } from './kms-validation.module.js';
 import { KeyConfigurations1795392100000 } from './migrations/1795392100000-key-configurations.js';
 import { CheckedKeys1795480500000 } from './migrations/1795480500000-checked-keys.js';
+import { AccessRoles1795480700000 } from './migrations/1795480700000-access-roles.js';
 import { ValidityPolicies1795480600000 } from './migrations/1795480600000-validity-policies.js';
 import { MonitorMetrics } from './monitor-metrics.js';
 import { compileValidityPolicy, type ValidityPolicy } from './policy-settings.js';
@@ -40,6 +44,10 @@ export interface KmsValidationOptions extends AdapterSettings {
   readonly breaker?: Partial<BreakerLimits>;
   /** Make clients for keys in place of the adapters of `@atrest/kms`, by provider. The other settings are the adapters'. */
   readonly providerFactories?: ProviderFactories;
+  /** Who this installation is at the cloud providers, for projects that use roles. */
+  readonly identities?: InstallationIdentities;
+  /** In place of the adapter's way to try whether a role can be assumed. */
+  readonly proveAwsRole?: AwsRoleProof;
   readonly checks?: {
     /** At the same time in this replica; 64. A check mostly waits, and each needs one connection to a KMS. */
     readonly concurrency?: number;
@@ -57,13 +65,16 @@ export interface KmsValidationService extends Service {
   readonly housekeeping: Housekeeping;
   readonly useCases: EncryptionAtRestUseCases;
   readonly validityPolicies: ValidityPolicies;
+  readonly cloudProviderAccess: CloudProviderAccess;
 }
 
 /** This service's own tables, without those of messaging and access. */
-export const kmsValidationMigrations = [KeyConfigurations1795392100000, CheckedKeys1795480500000, ValidityPolicies1795480600000];
-
-/** Roles come with cloudProviderAccess; until then no project has any. */
-const noRoles: RoleDirectory = { authorisedRole: () => Promise.resolve(null) };
+export const kmsValidationMigrations = [
+  KeyConfigurations1795392100000,
+  CheckedKeys1795480500000,
+  ValidityPolicies1795480600000,
+  AccessRoles1795480700000,
+];
 
 /** Key configurations and their validity checks (DESIGN: kms-validation), ready to start. Throws `ValidityPolicyError` for an unusable policy. */
 export async function createKmsValidationService(
@@ -86,11 +97,9 @@ export async function createKmsValidationService(
   const projects = new ProjectProjection(database);
   const clusters = new ClusterProjection();
   const keys = new CheckedKeyRepository(database);
-  const factories = {
-    ...adapters({ clock, metrics }, options),
-    ...options.providerFactories,
-  };
-  const access = new KeyAccess(options.sealingKeys, factories, noRoles);
+  const { factories, proveAwsRole } = adapters({ clock, metrics }, options);
+  const roles = new AccessRoleRepository(database);
+  const access = new KeyAccess(options.sealingKeys, { ...factories, ...options.providerFactories }, roles);
   const limits = {
     observer: options.observer,
     timeLimitMs: options.checks?.timeLimitMs ?? 30_000,
@@ -101,7 +110,7 @@ export async function createKmsValidationService(
   const policyRepository = new ProjectPolicyRepository(database);
   const policies = new EffectivePolicies(policy, policyRepository);
   const breaker = new Breaker({ database, publisher, limits: compileBreakerLimits(options.breaker), clock });
-  const shared = { database, repository, keys, history, publisher, access, policies, breaker, clusters, clock, logger };
+  const shared = { database, repository, keys, history, publisher, access, roles, policies, breaker, clusters, clock, logger };
   const concurrency = options.checks?.concurrency ?? 64;
   const monitor = new ValidityMonitor({ ...shared, ...limits, metrics: monitorMetrics, random: Math.random, concurrency });
   const housekeeping = new Housekeeping({ ...shared, metrics: monitorMetrics });
@@ -111,13 +120,22 @@ export async function createKmsValidationService(
     monitor,
     proof: new SettingsProof({ access, clock, ...limits }),
   });
+  const identities = options.identities ?? {};
+  const cloudProviderAccess = new CloudProviderAccess({
+    database,
+    roles,
+    projects,
+    identities,
+    proveAwsRole: options.proveAwsRole ?? proveAwsRole,
+    clock,
+  });
   const validityPolicies = new ValidityPolicies({ ...shared, policyRepository, projects });
   const messaging = new Messaging({
     service: 'kms-validation',
     database,
     transport,
     consumes: [...projectionConsumes, ...accessConsumes],
-    handlers: [...projectionHandlers({ projects, clusters, repository, policyRepository, publisher }), ...accessHandlers(store)],
+    handlers: [...projectionHandlers({ projects, clusters, repository, policyRepository, roles, publisher }), ...accessHandlers(store)],
     ignores: projectionIgnores,
     clock,
     logger,
@@ -128,12 +146,13 @@ export async function createKmsValidationService(
   let stopListening: (() => Promise<void>) | undefined;
   return {
     name: 'kms-validation',
-    module: kmsValidationModule(guard, { useCases, validityPolicies }),
+    module: kmsValidationModule(guard, { useCases, validityPolicies, cloudProviderAccess }),
     messaging,
     monitor,
     housekeeping,
     useCases,
     validityPolicies,
+    cloudProviderAccess,
     async start() {
       await messaging.start();
       stopListening = await database.listen(CHANGED_CHANNEL, () => monitor.wake());

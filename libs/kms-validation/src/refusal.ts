@@ -1,4 +1,4 @@
-/** Codes with which a change or a check of encryption at rest is refused: the Atlas Admin API's, and one of ours for lost races. */
+/** Codes with which a change or a check of encryption at rest is refused: the Atlas Admin API's, and ours for lost races and roles in use. */
 export type RefusalCode =
   | 'INVALID_ATTRIBUTE'
   | 'MISSING_ATTRIBUTE'
@@ -29,6 +29,9 @@ export type RefusalCode =
   | 'GOOGLE_CLOUD_KMS_KEY_VERSION_PENDING_GENERATION'
   | 'CANNOT_ASSUME_ROLE'
   | 'CLOUD_PROVIDER_ACCESS_ROLE_NOT_AUTHORIZED'
+  | 'CLOUD_PROVIDER_ACCESS_ROLE_IN_USE'
+  | 'FEATURE_UNSUPPORTED'
+  | 'RESOURCE_NOT_FOUND'
   | 'NO_PERMISSION_TO_ENCRYPT_DECRYPT'
   | 'SERVICE_UNAVAILABLE'
   | 'ENCRYPTION_AT_REST_CHANGED_MEANWHILE'

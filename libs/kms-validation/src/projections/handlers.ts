@@ -14,6 +14,7 @@ import {
   type EventDefinition,
 } from '@atrest/contracts';
 import { defineHandler, type EventHandler, type EventPublisher } from '@atrest/platform-messaging';
+import type { AccessRoleRepository } from '../access-roles/access-role.repository.js';
 import { removeConfiguration } from '../key-configuration.js';
 import type { KeyConfigurationRepository } from '../key-configuration.repository.js';
 import type { ProjectPolicyRepository } from '../project-policy/project-policy.repository.js';
@@ -43,11 +44,19 @@ export interface ProjectionParts {
   readonly clusters: ClusterProjection;
   readonly repository: KeyConfigurationRepository;
   readonly policyRepository: ProjectPolicyRepository;
+  readonly roles: AccessRoleRepository;
   readonly publisher: EventPublisher;
 }
 
 /** The handlers of {@link projectionConsumes}. All of them may see an event twice, or after a newer one. */
-export function projectionHandlers({ projects, clusters, repository, policyRepository, publisher }: ProjectionParts): EventHandler[] {
+export function projectionHandlers({
+  projects,
+  clusters,
+  repository,
+  policyRepository,
+  roles,
+  publisher,
+}: ProjectionParts): EventHandler[] {
   return [
     ...projectEvents.map((definition) =>
       defineHandler(definition, 'remember-project', async (event, tx) => {
@@ -58,6 +67,7 @@ export function projectionHandlers({ projects, clusters, repository, policyRepos
       // First the project's row: a PATCH that holds it finishes before, one that comes later finds the project deleted.
       await projects.remember(tx, event.data);
       await policyRepository.remove(tx, event.data.id);
+      await roles.removeOfProject(tx, event.data.id);
       for (const configuration of await repository.findForUpdate(tx, event.data.id)) {
         const { publications } = removeConfiguration(configuration);
         await repository.remove(tx, configuration.id, configuration.revision);

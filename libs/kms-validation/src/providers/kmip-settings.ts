@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 import { refusal, type Refusal } from '../refusal.js';
 import { textOf, type ProviderBinding, type ProviderSettings } from './provider-binding.js';
 
@@ -31,17 +31,27 @@ function refuseSettings(settings: ProviderSettings): Refusal | null {
   return null;
 }
 
-/** An appliance is an address of the customer's network; our own machine and the clouds' metadata services never are one. */
 function refuseHost(host: string): string | null {
-  const kind = isIP(host);
-  if (kind === 0) {
-    if (!HOST_NAME.test(host)) return `holds ${host.slice(0, 100)}, which is no host name or address.`;
-    return /(^|\.)localhost\.?$/i.test(host) ? 'must not name this machine itself.' : null;
-  }
-  const ownMachine = kind === 4 ? /^(?:127\.|0\.)/.test(host) : /^(?:::1?|(?:0*:)+0*1?|::ffff:(?:127|0)\..*)$/i.test(host);
-  const linkLocal = kind === 4 ? host.startsWith('169.254.') : /^(?:fe[89ab]|::ffff:169\.254\.)/i.test(host);
-  return ownMachine || linkLocal ? 'must not hold a loopback or link-local address.' : null;
+  if (isIP(host) !== 0) return mayBeAnAppliance(host) ? null : 'must not hold a loopback or link-local address.';
+  if (!HOST_NAME.test(host)) return `holds ${host.slice(0, 100)}, which is no host name or address.`;
+  return /(^|\.)localhost\.?$/i.test(host) ? 'must not name this machine itself.' : null;
 }
+
+/** Our own machine's addresses and link-local ones, among them the clouds' metadata services. */
+const NEVER = new BlockList();
+for (const [network, prefix] of [
+  ['0.0.0.0', 8],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+] as const) {
+  NEVER.addSubnet(network, prefix, 'ipv4');
+  NEVER.addSubnet(`::ffff:${network}`, 96 + prefix, 'ipv6');
+}
+NEVER.addSubnet('::', 127, 'ipv6');
+NEVER.addSubnet('fe80::', 10, 'ipv6');
+
+/** An appliance is an address of the customer's network. Asked again for what a name resolves to. */
+export const mayBeAnAppliance = (address: string): boolean => !NEVER.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
 
 function refuseSecret(secret: string): Refusal | null {
   const hasBoth = secret.includes('-----BEGIN CERTIFICATE-----') && /-----BEGIN (?:RSA |EC )?PRIVATE KEY-----/.test(secret);

@@ -21,6 +21,7 @@ import { Metrics } from '@atrest/platform-metrics';
 import { rows, ServiceDatabase } from '@atrest/platform-persistence';
 import { SimulatedClock } from '@atrest/platform-time';
 import { DevelopmentKms, testDatabase, type Credentials, type TestDatabase } from '@atrest/testing';
+import { AccessRoleRepository } from '../access-roles/access-role.repository.js';
 import { CheckedKeyRepository } from '../checked-key.repository.js';
 import type { KeyReference, ProviderFactories } from '../key-access.js';
 import { KeyConfigurationRepository } from '../key-configuration.repository.js';
@@ -40,6 +41,8 @@ const SEALING_KEYS = SealingKeys.generate('k1');
 export interface StageOptions {
   readonly policy?: KmsValidationOptions['policy'];
   readonly breaker?: KmsValidationOptions['breaker'];
+  /** Whatever else the service is given. */
+  readonly service?: Partial<KmsValidationOptions>;
   readonly timeLimitMs?: number;
   /** In place of the development KMS's. */
   readonly providerFactories?: ProviderFactories;
@@ -106,6 +109,7 @@ export class Stage {
         observer,
         policy: { jitter: 0, ...this.options.policy },
         ...(this.options.breaker && { breaker: this.options.breaker }),
+        ...this.options.service,
         ...(more.awsEndpoint === undefined && {
           providerFactories: { AWS: (key) => this.clientFor(key), ...this.options.providerFactories },
         }),
@@ -155,6 +159,7 @@ export class Stage {
       clusters: new ClusterProjection(),
       repository,
       policyRepository: new ProjectPolicyRepository(this.database),
+      roles: new AccessRoleRepository(this.database),
       publisher,
     });
     const [handler, ...others] = handlers.filter((candidate) => candidate.definition.type === definition.type);
