@@ -29,7 +29,10 @@ export class TestControlPlane {
   #version = 0;
   #tasks: AgentTask[] = [];
   #waiting = new Set<() => void>();
-  #enrolled = false;
+  /** The secret of the agent that used the token. */
+  enrolledBy: string | null = null;
+  /** A host is enrolled while this is set, and its agent does not learn of it. */
+  losesEnrolments = false;
   #watchers: (() => void)[] = [];
   /** Every call is refused with 401 while this is set. */
   revoked = false;
@@ -108,8 +111,10 @@ export class TestControlPlane {
     if (this.revoked) return void refuse();
     if (url.pathname === '/agent/v1/enrol') {
       const enrolment = EnrolmentRequestSchema.parse(JSON.parse(body));
-      if (enrolment.token !== this.token || this.#enrolled) return void refuse();
-      this.#enrolled = true;
+      const secret = enrolment.retrySecret ?? '';
+      if (enrolment.token !== this.token || (this.enrolledBy ?? secret) !== secret) return void refuse();
+      this.enrolledBy = secret;
+      if (this.losesEnrolments) return void response.writeHead(201).end();
       return void json(201, { hostId: this.hostId, credential: CREDENTIAL });
     }
     if (request.headers.authorization !== `Bearer ${CREDENTIAL}`) return void refuse();
