@@ -150,7 +150,9 @@ export class AttemptRunner {
       }
       index += group.length;
     }
-    this.#averageMs += ((performance.now() - begin) / handlings.length - this.#averageMs) / 8;
+    // Few events say little: a moment in which the process was busy with something else must not count as a slow handler.
+    const weight = handlings.length / (handlings.length + 16);
+    this.#averageMs += ((performance.now() - begin) / handlings.length - this.#averageMs) * weight;
     return handled;
   }
 

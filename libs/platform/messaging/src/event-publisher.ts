@@ -5,16 +5,17 @@ import { signalAfterCommit, writeLastly, type Statement, type Transaction } from
 import type { Clock } from '@atrest/platform-time';
 import { InvalidEventError } from './errors.js';
 import { newEventId } from './event-id.js';
+import { jsonLines } from './json-lines.js';
 import { problemsOf } from './judge.js';
 
 /** Listened to by the relay. */
 export const OUTBOX_CHANNEL = 'outbox';
 
-/** $1 ids, $2 topics, $3 subjects, $4 envelopes, in the order of their publication. */
+/** $1 ids, $2 topics, $3 subjects, $4 envelopes as lines, in the order of their publication. */
 const INSERT: Statement = {
   name: 'outbox-insert',
   text: `INSERT INTO outbox (event_id, topic, subject, envelope)
-    SELECT id, topic, subject, envelope FROM unnest($1::uuid[], $2::text[], $3::text[], $4::json[])
+    SELECT id, topic, subject, envelope FROM unnest($1::uuid[], $2::text[], $3::text[], string_to_array($4, E'\\n')::json[])
       WITH ORDINALITY AS event (id, topic, subject, envelope, number) ORDER BY number`,
 };
 
@@ -76,7 +77,7 @@ function publicationsOf(tx: Transaction): Publication[] {
       list.map(({ envelope }) => envelope.id),
       list.map(({ topic }) => topic),
       list.map(({ envelope }) => envelope.subject),
-      list.map(({ envelope }) => JSON.stringify(envelope)),
+      jsonLines(list.map(({ envelope }) => envelope)),
     ],
   }));
   signalAfterCommit(tx, OUTBOX_CHANNEL);

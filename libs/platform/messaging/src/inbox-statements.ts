@@ -10,7 +10,7 @@ import type { Statement } from '@atrest/platform-persistence';
 const CLAIMED = `i.position, i.event_id AS "eventId", i.topic, i.lane, i.subject, i.envelope, i.started, i.failed`;
 
 /**
- * $1 ids, $2 topics, $3 types, $4 subjects, $5 origins, $6 envelopes (null: to be ignored), $7 which may be claimed, $8 by whom, $9 seconds
+ * $1 ids, $2 topics, $3 types, $4 subjects, $5 origins, $6 envelopes as lines (empty: to be ignored), $7 which may be claimed, $8 by whom, $9 seconds
  * of the claim. In this order, so that positions keep the order in which events arrived. What is known already is left alone. A claim
  * counts the attempt, and comes about unless something waits in the lane that is not the same holder's.
  */
@@ -18,7 +18,7 @@ export const STORE: Statement = {
   name: 'inbox-store',
   text: `WITH arrived AS MATERIALIZED (
       SELECT *, topic || '/' || subject COLLATE "C" AS lane
-      FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::json[], $7::boolean[])
+      FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], string_to_array($6, E'\\n', '')::json[], $7::boolean[])
         WITH ORDINALITY AS event (id, topic, type, subject, origin, envelope, claim, number)),
     blocked AS MATERIALIZED (
       SELECT lanes.lane FROM (SELECT DISTINCT lane FROM arrived WHERE claim) AS lanes, LATERAL (

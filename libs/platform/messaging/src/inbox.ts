@@ -14,6 +14,7 @@ import {
   START_SUSPECT,
   STORE,
 } from './inbox-statements.js';
+import { jsonLines } from './json-lines.js';
 import { readEnvelope, type ParkReason } from './judge.js';
 
 /** An event that this replica is about to handle. */
@@ -98,7 +99,7 @@ export class Inbox {
       arrivals.map(({ envelope }) => envelope.type),
       arrivals.map(({ envelope }) => envelope.subject),
       arrivals.map(({ event }) => event.origin),
-      arrivals.map(({ envelope, ignored }) => (ignored ? null : JSON.stringify(envelope))),
+      jsonLines(arrivals.map(({ envelope, ignored }) => (ignored ? undefined : envelope))),
       arrivals.map(({ mayClaim }) => mayClaim),
       this.#holder,
       this.#claimSeconds,

@@ -97,6 +97,26 @@ describe('publishing', () => {
   });
 });
 
+describe('a service', () => {
+  test('whose start failed stops in order and leaves no connection behind', async () => {
+    const unreachable: EventTransport = {
+      announce: () => undefined,
+      send: () => Promise.reject(new Error('unreachable')),
+      subscribe: () => Promise.reject(new Error('unreachable')),
+      readiness: () => Promise.resolve({ ok: false }),
+      close: () => Promise.resolve(),
+    };
+    const service = await open({ service: 'consumer', handlers: [effectHandler(changed)], transport: unreachable, start: false });
+    await expect(service.messaging.start()).rejects.toThrow('unreachable');
+    await service.stop();
+    const observer = await open({ service: 'observer', start: false });
+    await waitFor(
+      async () => (await observer.database.query(`SELECT 1 FROM pg_stat_activity WHERE application_name = 'atrest-consumer'`)).length === 0,
+      { describe: 'the end of its connections' },
+    );
+  });
+});
+
 describe('the relay', () => {
   test('survives a transport that fails: nothing lost, order kept', async () => {
     const consumer = await open({ service: 'consumer', handlers: [effectHandler(changed)] });

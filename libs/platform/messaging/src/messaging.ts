@@ -87,7 +87,8 @@ export class Messaging {
       this.#started = false;
       // At once, so that no further attempt begins; what arrives until the subscription ends is only stored.
       const worked = this.#worker.stop();
-      await this.#starting;
+      // Whoever started knows why it failed; what did begin ends all the same.
+      await this.#starting?.catch(() => undefined);
       await this.#relay.stop();
       await this.#subscription?.close();
       await worked;
