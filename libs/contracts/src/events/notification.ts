@@ -3,11 +3,28 @@ import { defineEvent } from '../event.js';
 import { ObjectIdSchema, TimestampSchema } from '../ids.js';
 import { topics } from '../topics.js';
 
+/** What a message is about. `SHUTDOWNS_HELD` and `NO_OWNER` are for the operators, `KMS_UNREACHABLE` for owners and, without a project, for the operators. */
+export const NOTIFICATION_KINDS = [
+  'KEY_INVALID',
+  'KEY_VALID',
+  'ENFORCEMENT_ENDED',
+  'KMS_UNREACHABLE',
+  'KMS_REACHABLE',
+  'KEY_END_APPROACHING',
+  'KEY_END_CALLED_OFF',
+  'KEY_NEEDS_ROTATION',
+  'KEY_ROTATED',
+  'SHUTDOWNS_HELD',
+  'ATTENTION_NEEDED',
+  'CLUSTER_CONCERN',
+  'NO_OWNER',
+] as const;
+
 /** A message to people, as other services may remember it. */
 export const NotificationStateSchema = z.object({
   id: ObjectIdSchema,
   projectId: ObjectIdSchema.nullable(),
-  kind: z.enum(['KEY_INVALID', 'KEY_VALID', 'KMS_UNREACHABLE', 'KMS_REACHABLE', 'ATTENTION_NEEDED', 'CLUSTER_CONCERN', 'NO_OWNER']),
+  kind: z.enum(NOTIFICATION_KINDS),
   status: z.enum(['PENDING', 'SENT', 'FAILED']),
   recipients: z.array(z.string()),
   subject: z.string(),
