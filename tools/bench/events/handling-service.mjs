@@ -4,7 +4,7 @@ import { KafkaTransport } from '@atrest/platform-messaging-kafka';
 import { Metrics } from '@atrest/platform-metrics';
 import { rows, ServiceDatabase } from '@atrest/platform-persistence';
 import { systemClock } from '@atrest/platform-time';
-import { changedOn, loggerOf, migration, serve, topicOf } from './shared.mjs';
+import { changedOn, keyOf, loggerOf, migration, serve, topicOf } from './shared.mjs';
 
 const { url, brokers, topic } = JSON.parse(process.argv[2]);
 const logger = loggerOf('bench-b');
@@ -37,7 +37,7 @@ const handler = defineHandler(
     const { id, revision, padding } = event.data;
     const [row] = await rows(tx, REMEMBER, [id, revision, padding]);
     if (row === undefined) strange += 1;
-    else effects.push([`${id}/${revision}`, row.xid]);
+    else effects.push([keyOf(id, revision), row.xid]);
   },
   // As of a projection that compares revisions: what it writes depends on nothing that it reads.
   { oneStatement: true },

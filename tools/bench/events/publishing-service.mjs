@@ -4,7 +4,7 @@ import { KafkaTransport } from '@atrest/platform-messaging-kafka';
 import { Metrics } from '@atrest/platform-metrics';
 import { rows, ServiceDatabase } from '@atrest/platform-persistence';
 import { systemClock } from '@atrest/platform-time';
-import { atRate, changedOn, flood, loggerOf, migration, PADDING, serve, SUBJECTS, topicOf } from './shared.mjs';
+import { atRate, changedOn, flood, keyOf, loggerOf, migration, PADDING, serve, SUBJECTS, topicOf } from './shared.mjs';
 
 const { url, brokers, topic } = JSON.parse(process.argv[2]);
 const logger = loggerOf('bench-a');
@@ -50,7 +50,7 @@ function change(index, perTransaction = 1) {
   const ids = Array.from({ length: perTransaction }, (_, step) => `subject-${(index * perTransaction + step) % SUBJECTS}`);
   return database.transaction(async (tx) => {
     for (const { id, revision, xid } of await rows(tx, CHANGE, [ids])) {
-      changes.push([`${id}/${revision}`, xid]);
+      changes.push([keyOf(id, revision), xid]);
       await publisher.publish(tx, changed, { id, revision, padding: PADDING });
     }
   });

@@ -89,3 +89,6 @@ export function flood({ concurrency, emit, isPaused = () => false }) {
     },
   };
 }
+
+/** Names one change of one subject, on both sides. */
+export const keyOf = (id, revision) => [id, revision].join('/');
