@@ -131,7 +131,7 @@ describe.skipIf(!available)('the states of a key in PyKMIP', () => {
 
   it('a server that hangs stops nothing', async () => {
     const keyId = await appliance.activate(await appliance.create());
-    const options = { limiters, metrics: new Metrics(), handshakeTimeoutMs: 500, answerTimeoutMs: 500 };
+    const options = { limiters, metrics: new Metrics(), handshakeTimeoutMs: 1_500, answerTimeoutMs: 1_500 };
     const provider = new KmipKeyProvider({ ...appliance.settings, keyId }, options);
     appliance.server.pause();
     expect((await proveKey(provider, context)).verdict).toMatchObject({ kind: 'transient', reason: 'TIMEOUT' });
