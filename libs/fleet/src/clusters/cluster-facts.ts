@@ -40,7 +40,9 @@ export function observedFact(
       return processes.every(isDown) ? { kind: 'all-stopped' } : null;
     case 'DELETING':
       return processes.every(isRemoved) ? { kind: 'all-removed' } : null;
-    default:
+    case 'IDLE':
+    case 'DISABLED':
+    case 'RESTORING':
       return null;
   }
 }

@@ -33,7 +33,7 @@ const nodes = (nodeCount: number, count = 1) => {
 const sharded = (name: string, shards: number) => ({ name, clusterType: 'SHARDED', ...nodes(1, shards) });
 const refused = { status: 400, body: { errorCode: 'INVALID_CLUSTER_CONFIGURATION' } };
 const ports = (cluster: { selfManaged: { processes: { port: number }[] } }) =>
-  cluster.selfManaged.processes.map((each) => each.port).sort();
+  cluster.selfManaged.processes.map((each) => each.port).sort((a, b) => a - b);
 const states = (goals: readonly ProcessGoal[]) => goals.map((goal) => goal.desired);
 
 describe('the members of a replica set', () => {
@@ -76,7 +76,7 @@ describe('the members of a replica set', () => {
     const [usage] = await fleet.database.query<{ open: number }>(
       `SELECT count(*) FILTER (WHERE ended_at IS NULL) AS open FROM usage_period JOIN cluster ON cluster.id = cluster_id WHERE name = 'growing'`,
     );
-    expect(Number(usage?.open)).toBe(3);
+    expect(usage?.open).toBe(3);
   });
 
   it('that leave are stopped only when the set does not have them any more, and keep their data', async () => {

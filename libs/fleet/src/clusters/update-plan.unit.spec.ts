@@ -106,9 +106,9 @@ class ReplicaSetModel {
     const down: string[][] = [];
     for (let round = 0; round < rounds; round += 1) {
       this.look();
-      for (const { id } of [...this.processes]) this.act(id);
+      for (const { id } of this.processes) this.act(id);
       down.push(this.processes.filter((each) => !this.runs.has(each.id) && this.members.has(each.id)).map((each) => each.hostname));
-      for (const { id } of [...this.processes]) this.report(id);
+      for (const { id } of this.processes) this.report(id);
     }
     return down;
   }

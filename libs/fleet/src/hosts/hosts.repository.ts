@@ -141,6 +141,9 @@ export async function goalOf(query: Query, hostId: string): Promise<StoredGoal |
   return { version: row.goal_version, issuedAt: row.goal_issued_at, processes };
 }
 
-function stoppedForGood({ mayStart: _, ...goal }: ProcessGoal): ProcessGoal {
-  return { ...goal, desired: 'stopped', deleteData: false, reason: 'This host was given up for lost: its clusters go on without it.' };
-}
+const stoppedForGood = (goal: ProcessGoal): ProcessGoal => ({
+  ...goal,
+  desired: 'stopped',
+  deleteData: false,
+  reason: 'This host was given up for lost: its clusters go on without it.',
+});

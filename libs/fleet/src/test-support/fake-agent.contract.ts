@@ -137,8 +137,8 @@ export class FakeAgent {
     const own = members.some((member) => member.host.endsWith(`:${goal.port}`));
     if (!own) return { memberState: 'REMOVED' };
     const candidates = members.filter((member) => this.couldLead(member.host, goal));
-    const leads = (candidates.find((member) => !this.yields(member.host, goal)) ?? candidates[0])?.host.endsWith(`:${goal.port}`) === true;
-    if (!leads) return { memberState: 'SECONDARY' };
+    const leader = candidates.find((member) => !this.yields(member.host, goal)) ?? candidates[0];
+    if (!leader?.host.endsWith(`:${goal.port}`)) return { memberState: 'SECONDARY' };
     const setMembers = members.map(({ host, votes, priority }) => ({ host, votes, priority }));
     return { memberState: 'PRIMARY', writable: true, ...(set.changes && { setMembers }) };
   }
