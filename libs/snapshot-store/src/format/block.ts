@@ -43,6 +43,21 @@ function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, Math.min(at + PIECE_BYTES, bytes.length));
 }
 
+/**
+ * Gives memory back at once. The collector of garbage sees only the small objects in front of such memory and would let hundreds of MiB of it
+ * pile up before it thinks of running.
+ */
+export function release(bytes: Buffer): void {
+  if (bytes.buffer instanceof ArrayBuffer && bytes.buffer.byteLength === bytes.length) bytes.buffer.transfer(0);
+}
+
+/** Copies what a cipher gave out to its place. Answers how many bytes that were. */
+function place(output: Buffer, target: Buffer, at: number): number {
+  const copied = output.copy(target, at);
+  release(output);
+  return copied;
+}
+
 /** The block's name: equal content has equal names within an epoch, and nobody without its key can tell what a name stands for. */
 export function nameOfBlock(keys: BlockKeys, content: Uint8Array): Buffer {
   const hmac = createHmac('sha256', keys.name);
@@ -77,7 +92,7 @@ export function sealBlock(keys: BlockKeys, name: Uint8Array, content: Uint8Array
   const cipher = createCipheriv('aes-256-gcm', keys.block, nonce);
   cipher.setAAD(authenticated(keys, sealed.subarray(0, HEADER_BYTES), name));
   let at = HEADER_BYTES + NONCE_BYTES;
-  for (const piece of piecesOf(body)) at += cipher.update(piece).copy(sealed, at);
+  for (const piece of piecesOf(body)) at += place(cipher.update(piece), sealed, at);
   cipher.final();
   cipher.getAuthTag().copy(sealed, at);
   return sealed;
@@ -111,7 +126,7 @@ export function openBlock(keys: BlockKeys, name: Uint8Array, sealed: Uint8Array)
   decipher.setAuthTag(bytes.subarray(end));
   const body = Buffer.allocUnsafeSlow(end - start);
   let at = 0;
-  for (const piece of piecesOf(bytes.subarray(start, end))) at += decipher.update(piece).copy(body, at);
+  for (const piece of piecesOf(bytes.subarray(start, end))) at += place(decipher.update(piece), body, at);
   try {
     decipher.final();
   } catch {

@@ -8,6 +8,7 @@ import {
   BlockRefusedError,
   nameOfBlock,
   openBlock,
+  release,
   sealBlock,
   type BlockKeys,
 } from '../format/block.ts';
@@ -93,7 +94,18 @@ function seal(job: Extract<BlockJob, { kind: 'seal' }>): BlockResult {
 }
 
 function open(job: Extract<BlockJob, { kind: 'open' }>): BlockResult {
-  const bytes = openBlock(keys, job.name, new Uint8Array(job.sealed, 0, job.sealedLength));
+  const sealed = Buffer.from(job.sealed, 0, job.sealedLength);
+  const bytes = openBlock(keys, job.name, sealed);
+  release(sealed);
+  try {
+    return use(job, bytes);
+  } finally {
+    release(bytes);
+  }
+}
+
+/** Writes the content where it belongs, or only compares it with its name. */
+function use(job: Extract<BlockJob, { kind: 'open' }>, bytes: Buffer): BlockResult {
   if (bytes.length !== job.length) return { kind: 'refused', reason: `it has ${bytes.length} bytes where the file has ${job.length}` };
   if (job.target === null) {
     return nameOfBlock(keys, bytes).equals(job.name) ? { kind: 'opened' } : { kind: 'refused', reason: 'its content has another name' };
