@@ -62,7 +62,7 @@ export class AttemptRunner {
     return Math.max(1, Math.min(TOGETHER_MAX, Math.floor(TOGETHER_MS / Math.max(this.#averageMs, 0.1))));
   }
 
-  /** How many events of one lane to claim ahead. */
+  /** How many events to claim ahead, in all or of one lane. */
   get ahead(): number {
     return Math.max(1, Math.min(AHEAD_MAX, Math.floor(AHEAD_MS / Math.max(this.#averageMs, 0.1))));
   }

@@ -291,6 +291,30 @@ describe('the inbox', () => {
     expect(revisionsOf(await consumer.effects(), 'a')).toEqual([2]);
   });
 
+  test('handlers of one statement share transactions: each event has one effect, in order, also beside one that fails', async () => {
+    const failing = new Set(['a/50', 'b/120', 'c/120']);
+    const handler = defineHandler<Sample>(
+      changed,
+      'one-statement',
+      (event, tx) => {
+        const written = writeEffect(tx, event.data, event.id, 'one');
+        // After it sent its statement, so that what others sent behind it is undone with it.
+        return failing.delete(`${event.data.id}/${event.data.revision}`) ? Promise.reject(new Error('once')) : written;
+      },
+      { oneStatement: true },
+    );
+    const consumer = await open({ service: 'consumer', handlers: [handler] });
+    const publisher = await open({ service: 'publisher' });
+    await publisher.publish(changed, ...oneTo(200).flatMap((revision) => ['a', 'b', 'c'].map((id): Sample => ({ id, revision }))));
+    await whenEffects(consumer, 600);
+    await consumer.messaging.whenCaughtUp();
+    const effects = await consumer.effects();
+    for (const id of ['a', 'b', 'c']) expect(revisionsOf(effects, id)).toEqual(oneTo(200));
+    expect(failing.size).toBe(0);
+    const [row] = await consumer.database.query<{ count: number }>('SELECT count(DISTINCT xmin::text) AS count FROM effect');
+    expect(row?.count).toBeLessThan(300);
+  });
+
   test('a handler works for the correlation and trace of its event, and what it publishes is caused by it', async () => {
     const answered = sampleEvent(topic, 'answered');
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
