@@ -1,4 +1,5 @@
 import type { Faults } from './control/faults.js';
+import type { Access } from './access/access.js';
 import type { BackupCursors } from './commands/backup-cursor.js';
 import type { Cursors } from './commands/cursors.js';
 import type { DataWriter } from './storage/data-writer.js';
@@ -44,6 +45,8 @@ export interface MongodServer extends ServerBase {
   cursors: Cursors;
   backup: BackupCursors;
   fsyncLock: FsyncLock;
+  /** Absent without a key file: then everybody may do everything. */
+  access: Access | undefined;
   /** Absent when the server runs without --replSet. */
   replication: Replication | undefined;
 }

@@ -1,5 +1,6 @@
 import { Long, type Db, type MongoClient } from 'mongodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { actionOf } from '../access/command-actions.js';
 import { SimFleet, type SimProcess } from '../sim-fleet.fixture.js';
 
 describe('commands of mongod-sim, with the real driver', () => {
@@ -49,6 +50,12 @@ describe('commands of mongod-sim, with the real driver', () => {
     });
     const { log } = await admin.command({ getLog: 'global' });
     expect(JSON.parse((log as string[])[0] ?? '')).toMatchObject({ id: 23285 });
+  });
+
+  it('knows of every command what rights it needs; only what members ask each other is for them alone', async () => {
+    const { commands } = await admin.command({ listCommands: 1 });
+    const internal = Object.keys(commands as object).filter((name) => actionOf(name, {}) === 'internal');
+    expect(internal).toEqual(['_addShard', 'replSetHeartbeat', 'replSetRequestVotes', 'replSetUpdatePosition']);
   });
 
   it('refuses what mongod refuses, with its codes', async () => {

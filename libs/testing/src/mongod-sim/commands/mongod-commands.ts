@@ -1,4 +1,5 @@
 import { Binary, Long } from 'bson';
+import { userCommands } from '../access/users.js';
 import { type Doc, isDocument } from '../bson-values.js';
 import type { MongodServer } from '../server.js';
 import { CommandError } from './command-error.js';
@@ -22,13 +23,18 @@ export function mongodTables(server: MongodServer): { tables: CommandTable[]; co
     storageEngine: { name: 'wiredTiger', supportsCommittedReads: true, persistent: true, readOnly: false },
     ...(server.replication === undefined ? {} : { repl: server.replication.helloRole('isWritablePrimary') }),
   });
-  const role = (primaryField: string): Doc => server.replication?.helloRole(primaryField) ?? { [primaryField]: true };
+  const role = (primaryField: string, context: CommandContext): Doc => ({
+    ...(server.replication?.helloRole(primaryField) ?? { [primaryField]: true }),
+    ...server.access?.greet(context),
+  });
   return {
     commandNames,
     tables: [
       helloCommands(server, role),
       diagnosticCommands(server, { serverStatus, commandNames: () => commandNames, currentOp: () => lockInfo(server) }),
       fsyncCommands(server),
+      server.access?.commands() ?? {},
+      userCommands(server),
       shutdownCommand(server),
       queryCommands(server),
       writeCommands(server),
@@ -46,6 +52,7 @@ function lockInfo(server: MongodServer): Doc {
 
 /** Refuses what a member in its present state must not do, as mongod refuses it. */
 export async function admitCommand(server: MongodServer, command: Command, context: CommandContext): Promise<void> {
+  server.access?.admit(context);
   const gossip = context.command['$clusterTime'];
   if (isDocument(gossip)) server.writer.clock.advance(gossip['clusterTime']);
   if (command.needs === undefined || command.needs === 'any') return;

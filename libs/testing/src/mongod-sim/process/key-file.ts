@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 
 /**
- * Why mongod refuses a key file, or undefined when it takes it. Only the file is checked: this stand-in has no authentication.
+ * Why mongod refuses a key file, or undefined when it takes it.
  */
 export function keyFileProblem(path: string): { code: number; codeName: string; errmsg: string } | undefined {
   const refuse = (errmsg: string): { code: number; codeName: string; errmsg: string } => ({ code: 30, codeName: 'InvalidPath', errmsg });
@@ -10,7 +10,7 @@ export function keyFileProblem(path: string): { code: number; codeName: string; 
   if ((stat.mode & 0o077) !== 0) return refuse(`permissions on ${path} are too open`);
   let text: string;
   try {
-    text = readFileSync(path, 'utf8').replaceAll(/\s/g, '');
+    text = internalKey(path);
   } catch (error) {
     return refuse(`Error reading file ${path}: ${(error as NodeJS.ErrnoException).code ?? 'unknown'}`);
   }
@@ -18,4 +18,9 @@ export function keyFileProblem(path: string): { code: number; codeName: string; 
     return refuse(`security key in ${path} has length ${text.length}, must be between 6 and 1024 chars`);
   if (!/^[A-Za-z0-9+/=]+$/.test(text)) return refuse(`invalid char in key file ${path}`);
   return undefined;
+}
+
+/** The key that members of a set share: the content of the file without white space. */
+export function internalKey(path: string): string {
+  return readFileSync(path, 'utf8').replaceAll(/\s/g, '');
 }

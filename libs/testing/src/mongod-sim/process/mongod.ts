@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { hostname, release } from 'node:os';
+import { Access, memberLogin } from '../access/access.js';
 import { BackupCursors } from '../commands/backup-cursor.js';
 import { Cursors } from '../commands/cursors.js';
 import { Dispatcher } from '../commands/dispatcher.js';
@@ -13,6 +14,7 @@ import { DataWriter } from '../storage/data-writer.js';
 import type { StorageEngine } from '../storage/engine.js';
 import { FsyncLock } from '../storage/fsync-lock.js';
 import { TopologyVersion } from '../topology-version.js';
+import { WireClient } from '../wire/client.js';
 import { WireServer } from '../wire/server.js';
 import { connectionHooks } from './connection-hooks.js';
 import { DbPathError, DbPathLock } from './db-path.js';
@@ -55,6 +57,7 @@ export class Mongod implements MongodServer {
   engine!: StorageEngine;
   writer!: DataWriter;
   replication: Replication | undefined;
+  readonly access: Access | undefined;
   #lock: DbPathLock | undefined;
   /** A stop has begun: the start must not go on. */
   #stopRequested = false;
@@ -65,6 +68,9 @@ export class Mongod implements MongodServer {
     this.parameters = parameters;
     this.log = log;
     this.timings = timingsFor(parameters.get('simFast') === true);
+    const { keyFile } = options;
+    this.access = keyFile === undefined ? undefined : new Access(this, keyFile);
+    if (keyFile !== undefined) WireClient.login = () => memberLogin(keyFile);
     const { tables, commandNames } = mongodTables(this);
     const dispatcher = new Dispatcher(this, tables, {
       admit: (command, context) => admitCommand(this, command, context),

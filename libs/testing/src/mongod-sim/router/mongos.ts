@@ -5,7 +5,9 @@ import { readPlantedFaults, serveControl } from '../control/control-server.js';
 import { Faults } from '../control/faults.js';
 import { type StopSignal, abort, logSignal } from '../process/ending.js';
 import { buildInfo } from '../process/identity.js';
+import { memberLogin } from '../access/access.js';
 import { keyFileProblem } from '../process/key-file.js';
+import { WireClient } from '../wire/client.js';
 import { ACCESS_CONTROL_WARNING, MAIN_LINES, ROOT_WARNING } from '../process/log-lines.js';
 import type { ServerLog } from '../process/log.js';
 import type { ServerOptions } from '../process/options.js';
@@ -143,8 +145,10 @@ export class Mongos implements ServerBase {
     }
     const [first, , last] = MAIN_LINES;
     if (first !== undefined) this.log.write('main', { s: first[0], c: first[1], id: first[2], msg: first[3] });
-    if (this.options.keyFile !== undefined) {
-      const problem = keyFileProblem(this.options.keyFile);
+    const { keyFile } = this.options;
+    if (keyFile !== undefined) {
+      WireClient.login = () => memberLogin(keyFile);
+      const problem = keyFileProblem(keyFile);
       if (problem !== undefined) {
         this.log.info('main', 'ACCESS', 20254, 'Read security file failed', { error: problem });
         process.exit(1);

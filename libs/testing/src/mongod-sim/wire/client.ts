@@ -22,6 +22,8 @@ export function splitHost(hostAndPort: string): { host: string; port: number } {
 
 /** One connection to another server, opened when it is needed. Commands are sent in order and answered in order. */
 export class WireClient {
+  /** The command that is sent first on every connection of this process; absent where servers ask for none. */
+  static login: (() => Doc) | undefined;
   readonly hostAndPort: string;
   #socket: Socket | undefined;
   #pending = new Map<number, Pending>();
@@ -81,6 +83,8 @@ export class WireClient {
       }
     });
     this.#socket = socket;
+    // Its reply is not waited for: commands are answered in order, and without a login they are refused.
+    if (WireClient.login !== undefined) socket.write(encodeMsg({ ...WireClient.login(), $db: 'admin' }, { requestId: 0, responseTo: 0 }));
     return socket;
   }
 
