@@ -97,7 +97,7 @@ export class CheckWriter {
 
   private async finish(tx: Transaction, finished: FinishedObservation, decisions: readonly MemberDecision[], now: Date): Promise<void> {
     const { key, lease, observation, memberId, durationMs, separated } = finished;
-    const { evidence, wrapProvenAt } = observation;
+    const { evidence, wrapProvenAt, describedAt } = observation;
     if (separated !== null)
       await this.options.history.sample(tx, aloneId(separated.memberId), separated.observation.evidence, durationMs, 1);
     const due = sampleDue(key, evidence);
@@ -114,6 +114,7 @@ export class CheckWriter {
         lastEvidence: evidence,
         lastProvenAt: evidence.verdict === 'usable' ? new Date(evidence.at) : key.lastProvenAt,
         lastWrapProofAt: wrapProvenAt ?? key.lastWrapProofAt,
+        lastDescribedAt: describedAt ?? key.lastDescribedAt,
         lastMemberId: memberId,
         sampledAt: due ? now : key.sampledAt,
         checksSinceSample: due ? 0 : checks,

@@ -30,13 +30,14 @@ interface Row {
   last_evidence: Evidence | null;
   last_proven_at: Date | null;
   last_wrap_proof_at: Date;
+  last_described_at: Date;
   last_member_id: string | null;
   sampled_at: Date | null;
   checks_since_sample: number;
 }
 
 const COLUMNS =
-  'id, provider, next_check_at, last_evidence, last_proven_at, last_wrap_proof_at, last_member_id, sampled_at, checks_since_sample';
+  'id, provider, next_check_at, last_evidence, last_proven_at, last_wrap_proof_at, last_described_at, last_member_id, sampled_at, checks_since_sample';
 
 const toKey = (row: Row): CheckedKey => ({
   id: row.id,
@@ -45,6 +46,7 @@ const toKey = (row: Row): CheckedKey => ({
   lastEvidence: row.last_evidence,
   lastProvenAt: row.last_proven_at,
   lastWrapProofAt: row.last_wrap_proof_at,
+  lastDescribedAt: row.last_described_at,
   lastMemberId: row.last_member_id,
   sampledAt: row.sampled_at,
   checksSinceSample: row.checks_since_sample,
@@ -65,7 +67,7 @@ export class CheckedKeyRepository {
   async join(tx: Transaction, key: Pick<CheckedKey, 'id' | 'provider' | 'nextCheckAt'>, now: Date): Promise<void> {
     await rows(
       tx,
-      `INSERT INTO checked_key (id, provider, next_check_at, planned_at, last_wrap_proof_at) VALUES ($1, $2, $3, $4, $4)
+      `INSERT INTO checked_key (id, provider, next_check_at, planned_at, last_wrap_proof_at, last_described_at) VALUES ($1, $2, $3, $4, $4, $4)
        ON CONFLICT (id) DO UPDATE SET next_check_at = LEAST(checked_key.next_check_at, EXCLUDED.next_check_at) RETURNING id`,
       [key.id, key.provider, key.nextCheckAt, now],
     );
@@ -113,6 +115,23 @@ export class CheckedKeyRepository {
     return updated.length === 1 ? 'made-due' : 'removed';
   }
 
+  /** Makes keys due at once by the name that their provider gives them, or its beginning; answers how many. They are described anew as well. */
+  async makeAffectedDue(
+    tx: Transaction,
+    { names, prefixes }: { readonly names: readonly string[]; readonly prefixes: readonly string[] },
+    now: Date,
+  ): Promise<number> {
+    const updated = await rows(
+      tx,
+      `UPDATE checked_key SET next_check_at = LEAST(next_check_at, $3), planned_at = $3, last_described_at = to_timestamp(0)
+       WHERE id IN (SELECT checked_key_id FROM key_configuration c, LATERAL (SELECT c.canary -> 'blob' ->> 'resolvedKeyId' AS name) key
+                    WHERE key.name = ANY ($1) OR EXISTS (SELECT FROM unnest($2::text[]) prefix WHERE starts_with(key.name, prefix)))
+       RETURNING id`,
+      [names, prefixes, now],
+    );
+    return updated.length;
+  }
+
   /** Plans nothing later than this: the interval was shortened. */
   async bringForward(latest: Date, now: Date): Promise<void> {
     await this.database.query('UPDATE checked_key SET next_check_at = $1, planned_at = $2 WHERE next_check_at > $1 RETURNING id', [
@@ -142,7 +161,7 @@ export class CheckedKeyRepository {
     const updated = await rows(
       tx,
       `UPDATE checked_key SET next_check_at = $3, planned_at = $4, last_evidence = $5, last_proven_at = $6, last_wrap_proof_at = $7,
-         last_member_id = $8, sampled_at = $9, checks_since_sample = $10, lease_token = NULL, lease_owner = NULL, lease_until = NULL
+         last_member_id = $8, sampled_at = $9, checks_since_sample = $10, last_described_at = $11, lease_token = NULL, lease_owner = NULL, lease_until = NULL
        WHERE id = $1 AND lease_token = $2 RETURNING id`,
       [
         id,
@@ -155,6 +174,7 @@ export class CheckedKeyRepository {
         after.lastMemberId,
         after.sampledAt,
         after.checksSinceSample,
+        after.lastDescribedAt,
       ],
     );
     return updated.length === 1 ? 'finished' : 'lease-lost';

@@ -1,4 +1,6 @@
 import type { Evidence, KeyProviderName } from '@atrest/contracts';
+import { foresee, type Outlook } from './key-prospects.js';
+import { bindingOf } from './providers/bindings.js';
 import { applyDecision, type Changed, type KeyConfiguration } from './key-configuration.js';
 import { decide, type CheckResult, type MemberPolicy, type Moment, type Validity } from './validity-policy.js';
 
@@ -11,6 +13,8 @@ export interface CheckedKey {
   readonly lastEvidence: Evidence | null;
   readonly lastProvenAt: Date | null;
   readonly lastWrapProofAt: Date;
+  /** When the provider was last asked what it says of the key. */
+  readonly lastDescribedAt: Date;
   /** Whose canary was unwrapped last. */
   readonly lastMemberId: string | null;
   /** When the history got its latest entry, and how many checks there were since. */
@@ -49,12 +53,25 @@ export interface MemberDecision extends Changed {
 }
 
 /** Applies one check to one member, under its own policy. */
-export function decideMember({ configuration, policy }: Member, result: CheckResult, moment: Moment): MemberDecision {
+export function decideMember(
+  { configuration, policy }: Member,
+  result: CheckResult & Pick<Outlook, 'description'>,
+  moment: Moment,
+): MemberDecision {
   // A mode that only observes stops nothing, so there is nothing to hold.
   const holdShutdowns = moment.holdShutdowns && configuration.mode === 'enforce';
   const decision = decide(configuration.validity, result, { ...moment, holdShutdowns }, policy);
-  const worthStoring = decision.events.length > 0 || !sameButForTheProof(configuration.validity, decision.validity);
-  return { before: configuration, worthStoring, ...applyDecision(configuration, decision) };
+  const { settings, provider, canary, prospects } = configuration;
+  const foreseen = foresee(prospects, {
+    now: moment.now,
+    description: result.description,
+    reminderDays: policy.rotationReminderDays,
+    keepKey: (kind) => bindingOf(provider).keepKey(settings, canary.blob.resolvedKeyId, kind === 'DELETION' ? 'deletion' : 'expiry'),
+  });
+  const changed = applyDecision(configuration, decision, foreseen);
+  const worthStoring =
+    changed.publications.length > 0 || foreseen.prospects !== prospects || !sameButForTheProof(configuration.validity, decision.validity);
+  return { before: configuration, worthStoring, ...changed };
 }
 
 /** Latest result and latest proof are the key's and stored there. */

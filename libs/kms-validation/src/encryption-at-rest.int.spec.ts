@@ -221,7 +221,7 @@ describe('encryption at rest over HTTP', () => {
       body: { awsKms: { customerMasterKeyID: 'alias/other' } },
     });
     expect(await statusOf(service, projectId)).toMatchObject({ id, state: 'VALID', resolvedKeyId: other.arn });
-    expect(await stage.eventNames(projectId)).toEqual(['saved', 'saved']);
+    expect(await stage.eventNames(projectId)).toEqual(['saved', 'saved', 'rotated']);
   });
 
   it.each<[string, (keyId: string) => void]>([
@@ -282,7 +282,7 @@ describe('encryption at rest over HTTP', () => {
     expect(answers.filter(({ status }) => status === 409)).toHaveLength(2);
     const winner = answers.find(({ status }) => status === 200)!;
     expect((await get()).body).toEqual(winner.body);
-    expect(await stage.eventNames(projectId)).toEqual(['saved', 'saved']);
+    expect(await stage.eventNames(projectId)).toEqual(['saved', 'saved', 'rotated']);
   });
 
   it('‘try again’ says how the key is right now, and does not hurry the confirmation', async () => {

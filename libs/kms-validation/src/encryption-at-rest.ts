@@ -200,14 +200,15 @@ export class EncryptionAtRestUseCases {
     credentials: CredentialChange,
     prove: (key: KeyReference, current: KeyConfiguration) => Promise<Outcome<Proven>>,
   ): Promise<Outcome<Write>> {
-    const { access, clock, history, repository } = this.options;
+    const { access, clock, history, policies, repository } = this.options;
     const secret = credentials.kind === 'keep' ? access.openSecret(current) : credentials.secret;
     const key = await this.reference(current.projectId, current.provider, settings, secret);
     if (key.kind === 'refused') return key;
     const proven = await prove(key.value, current);
     if (proven.kind === 'refused') return proven;
     const stored = await this.toStore(current.projectId, key.value, access.seal(current.id, secret), proven.value);
-    const changed = replaceSettings(current, stored, clock.now());
+    const { rotationReminderDays } = await policies.decidedBy(current.projectId);
+    const changed = replaceSettings(current, stored, clock.now(), rotationReminderDays);
     return done({
       changed,
       store: (tx) =>

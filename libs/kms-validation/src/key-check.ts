@@ -5,6 +5,7 @@ import {
   withTransientRetries,
   type Canary,
   type KeyContext,
+  type KeyDescription,
   type KeyProvider,
   type TransientRetryOptions,
   type Verdict,
@@ -21,6 +22,8 @@ export interface KeyToCheck {
   readonly context: KeyContext;
   /** A fresh wrap is due as well. */
   readonly wrapDue: boolean;
+  /** The provider is to be asked what it says of the key, which proves nothing and may be refused. */
+  readonly describeDue: boolean;
 }
 
 /** What one check saw. */
@@ -29,6 +32,9 @@ export interface KeyObservation {
   readonly findings: readonly Finding[];
   /** When the key was seen to wrap; null when that was not tried or not proven. */
   readonly wrapProvenAt: Date | null;
+  /** What the provider says of the key; null when it was not asked or did not tell. */
+  readonly description: KeyDescription | null;
+  readonly describedAt: Date | null;
 }
 
 export interface KeyCheckOptions {
@@ -58,7 +64,7 @@ export async function checkKey(provider: KeyProvider, key: KeyToCheck, options: 
   const { clock, observer, timeLimitMs, callLimitMs } = options;
   const wraps = key.wrapDue || key.binding.namesAlias(key.settings);
   // A wrap that hangs must not cost the unwrap its time: what counts is the unwrap.
-  const budgetMs = timeLimitMs - (wraps ? callLimitMs : 0);
+  const budgetMs = timeLimitMs - (wraps ? callLimitMs : 0) - (key.describeDue ? callLimitMs : 0);
   const verdict = await withTransientRetries(
     () => checkCanary(provider, key.canary, key.context),
     (result) => result,
@@ -67,22 +73,43 @@ export async function checkKey(provider: KeyProvider, key: KeyToCheck, options: 
   const at = clock.now();
   const evidence = toEvidence(verdict, at, observer);
   const findings = findingsOf(verdict, at);
-  if (verdict.kind !== 'usable' || !wraps) return { evidence, findings, wrapProvenAt: null };
-  const wrap = await checkWrap(provider, key, clock);
-  return { evidence, findings: [...findings, ...wrap.findings], wrapProvenAt: wrap.provenAt };
+  const wrap = verdict.kind === 'usable' && wraps ? await checkWrap(provider, key, clock) : { findings: [], provenAt: null };
+  // While the KMS cannot be asked there is nothing to learn; a key that was just refused may have a date to tell.
+  const asked = key.describeDue && verdict.kind !== 'transient';
+  const description = asked ? await describeKey(provider) : null;
+  return {
+    evidence,
+    findings: [...findings, ...wrap.findings],
+    wrapProvenAt: wrap.provenAt,
+    description,
+    describedAt: asked ? clock.now() : null,
+  };
 }
+
+/** Needs a permission of its own, so a refusal says nothing. */
+async function describeKey(provider: KeyProvider): Promise<KeyDescription | null> {
+  try {
+    return await provider.describe();
+  } catch (error) {
+    // Classified for the metrics of the adapter only.
+    provider.verdict(error);
+    return null;
+  }
+}
+
+const NOTHING_MORE = { wrapProvenAt: null, description: null, describedAt: null };
 
 /** A check that our own limit ended. Nothing was learnt about the key. */
 export function outOfTime(limitMs: number, at: Date, observer: string): KeyObservation {
   const verdict = transient('TIMEOUT', { errorName: 'CheckTimeLimit', message: `The check was not over after ${limitMs} ms.` });
-  return { evidence: toEvidence(verdict, at, observer), findings: [], wrapProvenAt: null };
+  return { evidence: toEvidence(verdict, at, observer), findings: [], ...NOTHING_MORE };
 }
 
 /** A check that could not begin for a reason of ours, e.g. a sealing key that is not configured. Nothing was learnt about the key. */
 export function notBegun(error: unknown, at: Date, observer: string): KeyObservation {
   const errorName = error instanceof Error ? error.name : typeof error;
   const verdict = transient('UNCLASSIFIED', { errorName, message: 'The check could not begin; see the log of the observer.' });
-  return { evidence: toEvidence(verdict, at, observer), findings: findingsOf(verdict, at), wrapProvenAt: null };
+  return { evidence: toEvidence(verdict, at, observer), findings: findingsOf(verdict, at), ...NOTHING_MORE };
 }
 
 /** A wrap that fails stops nothing: what was wrapped can still be read. A wrap under an alias shows whether the alias was moved. */

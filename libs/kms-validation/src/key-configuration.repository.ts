@@ -2,6 +2,7 @@ import type { Evidence, EnforcementMode, KeyProviderName, ValidityState } from '
 import type { Canary } from '@atrest/kms';
 import { rows, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
 import { statesBefore, type KeyConfiguration } from './key-configuration.js';
+import type { KeyProspects, KnownEnding } from './key-prospects.js';
 import type { ProviderSettings } from './providers/provider-binding.js';
 import type { HeldShutdown } from './validity-policy.js';
 
@@ -13,6 +14,17 @@ export type ChangeOutcome = 'written' | 'changed-meanwhile' | 'removed';
 
 /** As JSON has it. */
 type StoredHold = Omit<HeldShutdown, 'since' | 'until'> & { readonly since: string; readonly until: string };
+
+type StoredProspects = Omit<KeyProspects, 'rotatedAt' | 'ending'> & {
+  readonly rotatedAt: string;
+  readonly ending: (Omit<KnownEnding, 'at'> & { readonly at: string }) | null;
+};
+
+const toProspects = ({ rotatedAt, ending, ...rest }: StoredProspects): KeyProspects => ({
+  ...rest,
+  rotatedAt: new Date(rotatedAt),
+  ending: ending && { ...ending, at: new Date(ending.at) },
+});
 
 interface Row {
   id: string;
@@ -32,6 +44,7 @@ interface Row {
   unreachable_alerts: number;
   hold: StoredHold | null;
   fail_closed: boolean;
+  prospects: StoredProspects;
   last_proven_at: Date | null;
   announced_findings: string[];
   revision: number;
@@ -45,7 +58,7 @@ interface Row {
 
 /** What is read, and from where: a configuration and the key that is checked for it. */
 const SELECT = `SELECT c.id, c.project_id, c.provider, c.mode, c.settings, c.sealed_credentials, c.canary, c.epoch, c.checked_key_id, c.state, c.state_since,
-    c.evidence, c.last_evidence, c.unreachable_since, c.unreachable_alerts, c.hold, c.fail_closed, c.last_proven_at, c.announced_findings, c.revision, c.created_at,
+    c.evidence, c.last_evidence, c.unreachable_since, c.unreachable_alerts, c.hold, c.fail_closed, c.prospects, c.last_proven_at, c.announced_findings, c.revision, c.created_at,
     c.updated_at, k.next_check_at, k.last_evidence AS key_evidence, k.last_proven_at AS key_proven_at
   FROM key_configuration c JOIN checked_key k ON k.id = c.checked_key_id`;
 
@@ -78,6 +91,7 @@ function toConfiguration(row: Row): KeyConfiguration {
       lastEvidence: laterEvidence(row.last_evidence, row.key_evidence),
       announcedFindings: row.announced_findings,
     },
+    prospects: toProspects(row.prospects),
     nextCheckAt: row.next_check_at,
     revision: row.revision,
     createdAt: row.created_at,
@@ -88,7 +102,7 @@ function toConfiguration(row: Row): KeyConfiguration {
 const json = (value: unknown): string => JSON.stringify(value);
 
 /** The values of a check's result, in the order in which `applyCheck` numbers them from $4. */
-const validityValues = ({ validity, checkedKeyId, revision }: KeyConfiguration): unknown[] => [
+const validityValues = ({ validity, prospects, checkedKeyId, revision }: KeyConfiguration): unknown[] => [
   validity.state,
   validity.since,
   json(validity.evidence),
@@ -98,12 +112,13 @@ const validityValues = ({ validity, checkedKeyId, revision }: KeyConfiguration):
   validity.lastProvenAt,
   json(validity.announcedFindings),
   validity.hold === null ? null : json(validity.hold),
+  json(prospects),
   checkedKeyId,
   revision,
 ];
 
 const VALIDITY_ASSIGNMENTS = `state = $4, state_since = $5, evidence = $6, last_evidence = $7, unreachable_since = $8, unreachable_alerts = $9,
-  last_proven_at = $10, announced_findings = $11, hold = $12, checked_key_id = $13, revision = $14`;
+  last_proven_at = $10, announced_findings = $11, hold = $12, prospects = $13, checked_key_id = $14, revision = $15`;
 
 /** Key configurations in the database. */
 export class KeyConfigurationRepository {
@@ -144,9 +159,9 @@ export class KeyConfigurationRepository {
     const inserted = await rows(
       tx,
       `INSERT INTO key_configuration (id, project_id, provider, state, state_since, evidence, last_evidence, unreachable_since, unreachable_alerts,
-         last_proven_at, announced_findings, hold, checked_key_id, revision, mode, fail_closed, settings, sealed_credentials, sealing_key_id, canary, epoch,
+         last_proven_at, announced_findings, hold, prospects, checked_key_id, revision, mode, fail_closed, settings, sealed_credentials, sealing_key_id, canary, epoch,
          created_at, updated_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
        ON CONFLICT (project_id, provider) DO NOTHING RETURNING id`,
       [
         id,
@@ -172,7 +187,7 @@ export class KeyConfigurationRepository {
     const { id, settings, sealedCredentials, canary, epoch, updatedAt, validity } = configuration;
     const updated = await rows(
       tx,
-      `UPDATE key_configuration SET ${VALIDITY_ASSIGNMENTS}, settings = $15, sealed_credentials = $16, sealing_key_id = $17, canary = $18, epoch = $19, updated_at = $20
+      `UPDATE key_configuration SET ${VALIDITY_ASSIGNMENTS}, settings = $16, sealed_credentials = $17, sealing_key_id = $18, canary = $19, epoch = $20, updated_at = $21
        WHERE id = $1 AND revision = $2 AND state = ANY ($3) RETURNING id`,
       [
         id,

@@ -1,5 +1,7 @@
 import {
   keyConfigurationAttentionNeeded,
+  keyConfigurationEndApproaching,
+  keyConfigurationEndCalledOff,
   keyConfigurationHeld,
   keyConfigurationHoldDecided,
   keyConfigurationHoldEnded,
@@ -8,6 +10,8 @@ import {
   keyConfigurationPolicyChanged,
   keyConfigurationReachable,
   keyConfigurationRemoved,
+  keyConfigurationRotated,
+  keyConfigurationRotationDue,
   keyConfigurationSaved,
   keyConfigurationUnreachable,
   keyConfigurationUnreachableEscalated,
@@ -21,6 +25,7 @@ import {
   type ValidityState,
 } from '@atrest/contracts';
 import type { Canary, KeyContext } from '@atrest/kms';
+import { freshProspects, rotationState, type KeyProspects, type ProspectEvent } from './key-prospects.js';
 import { bindingOf } from './providers/bindings.js';
 import type { ProviderSettings } from './providers/provider-binding.js';
 import { provenValidity, validityTransitions, type Decision, type Validity, type ValidityEvent } from './validity-policy.js';
@@ -45,6 +50,7 @@ export interface KeyConfiguration {
   /** The key that is checked for this configuration and every other one on the same key with the same credentials. */
   readonly checkedKeyId: string;
   readonly validity: Validity;
+  readonly prospects: KeyProspects;
   /** When the key is checked next. */
   readonly nextCheckAt: Date;
   /** Grows with every published event and every change of settings; what was learnt about an older revision is never applied to a newer one. */
@@ -65,7 +71,7 @@ export interface Changed {
   readonly publications: readonly Publication[];
 }
 
-type ConfigurationEvent = ValidityEvent | { readonly kind: 'saved' | 'removed' | 'hold-decided' | 'policy-changed' };
+type ConfigurationEvent = ValidityEvent | ProspectEvent | { readonly kind: 'saved' | 'removed' | 'hold-decided' | 'policy-changed' };
 
 const DEFINITIONS: Readonly<Record<ConfigurationEvent['kind'], EventDefinition<KeyConfigurationState>>> = {
   saved: keyConfigurationSaved,
@@ -77,6 +83,10 @@ const DEFINITIONS: Readonly<Record<ConfigurationEvent['kind'], EventDefinition<K
   'hold-overdue': keyConfigurationHoldOverdue,
   'hold-ended': keyConfigurationHoldEnded,
   'policy-changed': keyConfigurationPolicyChanged,
+  'end-approaching': keyConfigurationEndApproaching,
+  'end-called-off': keyConfigurationEndCalledOff,
+  'rotation-due': keyConfigurationRotationDue,
+  rotated: keyConfigurationRotated,
   'became-unreachable': keyConfigurationUnreachable,
   'unreachable-escalated': keyConfigurationUnreachableEscalated,
   'became-reachable': keyConfigurationReachable,
@@ -110,6 +120,7 @@ export function createConfiguration(
     ...settings,
     epoch: 1,
     validity: provenValidity(evidence, now),
+    prospects: freshProspects(now),
     revision: 0,
     createdAt: now,
     updatedAt: now,
@@ -118,18 +129,22 @@ export function createConfiguration(
 }
 
 /** New settings or credentials, proven usable just now: whatever was wrong before is over. */
-export function replaceSettings(current: KeyConfiguration, proven: ProvenSettings, now: Date): Changed {
+export function replaceSettings(current: KeyConfiguration, proven: ProvenSettings, now: Date, reminderDays: number | null): Changed {
   const { evidence, ...settings } = proven;
   const { state, since, unreachableAlerts } = current.validity;
   const validity = provenValidity(evidence, now);
+  const rotated = !sameKey(current.canary, proven.canary);
+  const prospects = rotated ? freshProspects(now) : current.prospects;
   const configuration: KeyConfiguration = {
     ...current,
     ...settings,
-    epoch: current.epoch + (sameKey(current.canary, proven.canary) ? 0 : 1),
+    prospects,
+    epoch: current.epoch + (rotated ? 1 : 0),
     validity: { ...validity, since: state === 'VALID' ? since : now },
     updatedAt: now,
   };
   const events: ConfigurationEvent[] = [{ kind: 'saved' }];
+  if (rotated) events.push({ kind: 'rotated', rotation: rotationState(prospects, reminderDays, now) });
   if (unreachableAlerts > 0) events.push({ kind: 'became-reachable' });
   if (state === 'INVALID') events.push({ kind: 'validated' });
   if (state === 'HELD') events.push({ kind: 'hold-ended' });
@@ -157,8 +172,14 @@ export function removeConfiguration(current: KeyConfiguration): Changed {
 }
 
 /** Takes over what the policy decided on a check. */
-export function applyDecision(current: KeyConfiguration, decision: Decision): Changed {
-  return publish({ ...current, validity: decision.validity, nextCheckAt: decision.nextCheckAt }, decision.events);
+export function applyDecision(
+  current: KeyConfiguration,
+  decision: Decision,
+  foreseen: { readonly prospects: KeyProspects; readonly events: readonly ProspectEvent[] },
+): Changed {
+  const { prospects, events } = foreseen;
+  const { validity, nextCheckAt } = decision;
+  return publish({ ...current, validity, prospects, nextCheckAt }, [...decision.events, ...events]);
 }
 
 /** The states from which the policy may come to this one; a status is written only over one of these. */
@@ -172,18 +193,34 @@ function publish(configuration: KeyConfiguration, events: readonly Configuration
     const state = toEventState(configuration, configuration.revision + index + 1, event.kind !== 'removed');
     return {
       definition: DEFINITIONS[event.kind],
-      data: { ...state, ...detailsOf(event) },
+      data: { ...state, ...detailsOf(event, configuration.provider) },
     };
   });
   return { configuration: { ...configuration, revision: configuration.revision + events.length }, publications };
 }
 
 /** What an event says beside the state. */
-function detailsOf(event: ConfigurationEvent): Partial<KeyConfigurationState> {
-  if (event.kind === 'attention-needed') return { attention: event.attention };
-  if (event.kind === 'became-unreachable' || event.kind === 'unreachable-escalated') return { alertLevel: event.alertLevel };
-  return {};
+function detailsOf(event: ConfigurationEvent, provider: KeyProviderName): Partial<KeyConfigurationState> {
+  const details = {
+    ...('attention' in event && { attention: event.attention }),
+    ...('alertLevel' in event && { alertLevel: event.alertLevel }),
+    ...('ending' in event && { ending: event.ending }),
+    ...('rotation' in event && { rotation: event.rotation }),
+  };
+  const name = ATLAS_EVENT_TYPES[event.kind];
+  return name === undefined ? details : { ...details, atlasEventType: name(provider) };
 }
+
+/** As the Atlas Admin API names what happened; KMIP follows its pattern. */
+const ATLAS_EVENT_TYPES: Readonly<Partial<Record<ConfigurationEvent['kind'], (provider: KeyProviderName) => string>>> = {
+  saved: () => 'ENCRYPTION_AT_REST_CONFIGURATION_UPDATED',
+  invalidated: (provider) => `${provider}_ENCRYPTION_KEY_INVALID`,
+  validated: (provider) => `${provider}_ENCRYPTION_KEY_VALID`,
+  'became-unreachable': () => 'ENCRYPTION_AT_REST_KMS_NETWORK_ACCESS_DENIED',
+  'became-reachable': () => 'ENCRYPTION_AT_REST_KMS_NETWORK_ACCESS_RESTORED',
+  'rotation-due': (provider) => `${provider}_ENCRYPTION_KEY_NEEDS_ROTATION`,
+  rotated: (provider) => `${provider}_ENCRYPTION_KEY_ROTATED`,
+};
 
 function toEventState(configuration: KeyConfiguration, revision: number, enabled: boolean): KeyConfigurationState {
   const { validity } = configuration;

@@ -47,7 +47,7 @@ const created = createConfiguration({ id: ID, projectId: PROJECT, provider: 'AWS
 
 function decided(configuration: KeyConfiguration, validity: Partial<Validity>, events: Decision['events']) {
   const decision: Decision = { validity: { ...configuration.validity, ...validity }, events, nextCheckAt: later, freshClient: false };
-  return applyDecision(configuration, decision);
+  return applyDecision(configuration, decision, { prospects: configuration.prospects, events: [] });
 }
 
 const invalid = decided(
@@ -78,7 +78,7 @@ describe('a key configuration', () => {
   });
 
   it('is VALID at once when new settings are proven, and every event has a revision of its own', () => {
-    const repaired = replaceSettings(invalid.configuration, proven, later);
+    const repaired = replaceSettings(invalid.configuration, proven, later, 365);
     expect(repaired.publications.map(({ definition, data }) => [definition.type, data.revision])).toEqual([
       ['io.atrest.key-configuration.saved.v1', 3],
       ['io.atrest.key-configuration.became-reachable.v1', 4],
@@ -90,10 +90,16 @@ describe('a key configuration', () => {
   it('begins a new epoch with another key, and not with new credentials or another name of the same key', () => {
     expect(created.publications[0]!.data.epoch).toBe(1);
     const blob = { ...proven.canary.blob, keyId: ARN };
-    expect(replaceSettings(created.configuration, { ...proven, canary: { ...proven.canary, blob } }, later).configuration.epoch).toBe(1);
+    expect(replaceSettings(created.configuration, { ...proven, canary: { ...proven.canary, blob } }, later, 365).configuration.epoch).toBe(
+      1,
+    );
     for (const change of [{ resolvedKeyId: `${ARN}0` }, { keyVersion: '2' }]) {
       const other = { ...proven, canary: { ...proven.canary, blob: { ...blob, ...change } } };
-      expect(replaceSettings(created.configuration, other, later).publications[0]!.data.epoch).toBe(2);
+      const { publications } = replaceSettings(created.configuration, other, later, 365);
+      expect(publications.map(({ data }) => [data.epoch, data.atlasEventType])).toEqual([
+        [2, 'ENCRYPTION_AT_REST_CONFIGURATION_UPDATED'],
+        [2, 'AWS_ENCRYPTION_KEY_ROTATED'],
+      ]);
     }
   });
 

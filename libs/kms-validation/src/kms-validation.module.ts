@@ -1,6 +1,8 @@
 import { Module, type DynamicModule, type Type } from '@nestjs/common';
 import { CloudProviderAccess } from './access-roles/cloud-provider-access.js';
 import { CloudProviderAccessController } from './access-roles/cloud-provider-access.controller.js';
+import { KmsEvents } from './push/kms-events.js';
+import { KmsEventsController } from './push/kms-events.controller.js';
 import { EncryptionAtRestController, providerControllers } from './encryption-at-rest.controller.js';
 import { EncryptionAtRestUseCases } from './encryption-at-rest.js';
 import { ValidityPolicies } from './project-policy/validity-policies.js';
@@ -12,6 +14,7 @@ export const kmsValidationControllers: readonly Type[] = [
   ...providerControllers,
   ValidityPolicyController,
   CloudProviderAccessController,
+  KmsEventsController,
 ];
 
 /** What the controllers call. */
@@ -19,6 +22,7 @@ export interface KmsValidationParts {
   readonly useCases: EncryptionAtRestUseCases;
   readonly validityPolicies: ValidityPolicies;
   readonly cloudProviderAccess: CloudProviderAccess;
+  readonly kmsEvents: KmsEvents;
 }
 
 /** The HTTP side of this context. `guard` is platform-auth's access module over this service's own store. */
@@ -31,6 +35,7 @@ export function kmsValidationModule(guard: DynamicModule, parts: KmsValidationPa
       { provide: EncryptionAtRestUseCases, useValue: parts.useCases },
       { provide: ValidityPolicies, useValue: parts.validityPolicies },
       { provide: CloudProviderAccess, useValue: parts.cloudProviderAccess },
+      { provide: KmsEvents, useValue: parts.kmsEvents },
     ],
   };
 }

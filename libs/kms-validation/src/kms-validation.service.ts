@@ -18,6 +18,7 @@ import { kmsValidationModule } from './kms-validation.module.js';
 import { KeyConfigurations1795392100000 } from './migrations/1795392100000-key-configurations.js';
 import { CheckedKeys1795480500000 } from './migrations/1795480500000-checked-keys.js';
 import { AccessRoles1795480700000 } from './migrations/1795480700000-access-roles.js';
+import { KeyProspects1795480800000 } from './migrations/1795480800000-key-prospects.js';
 import { ValidityPolicies1795480600000 } from './migrations/1795480600000-validity-policies.js';
 import { MonitorMetrics } from './monitor-metrics.js';
 import { compileValidityPolicy, type ValidityPolicy } from './policy-settings.js';
@@ -27,6 +28,7 @@ import { ProjectProjection } from './projections/project-projection.js';
 import { EffectivePolicies } from './project-policy/effective-policies.js';
 import { ProjectPolicyRepository } from './project-policy/project-policy.repository.js';
 import { ValidityPolicies } from './project-policy/validity-policies.js';
+import { fetchShortText, KmsEvents, type PushSources } from './push/kms-events.js';
 import { adapters, type AdapterSettings } from './providers/adapters.js';
 import { SettingsProof } from './settings-proof.js';
 import { ValidityMonitor } from './validity-monitor.js';
@@ -46,6 +48,10 @@ export interface KmsValidationOptions extends AdapterSettings {
   readonly providerFactories?: ProviderFactories;
   /** Who this installation is at the cloud providers, for projects that use roles. */
   readonly identities?: InstallationIdentities;
+  /** From whom notifications of KMSs are taken; from nobody by default. */
+  readonly push?: PushSources;
+  /** In place of the way to fetch certificates of Amazon SNS. */
+  readonly fetchText?: (url: URL) => Promise<string>;
   /** In place of the adapter's way to try whether a role can be assumed. */
   readonly proveAwsRole?: AwsRoleProof;
   readonly checks?: {
@@ -74,6 +80,7 @@ export const kmsValidationMigrations = [
   CheckedKeys1795480500000,
   ValidityPolicies1795480600000,
   AccessRoles1795480700000,
+  KeyProspects1795480800000,
 ];
 
 /** Key configurations and their validity checks (DESIGN: kms-validation), ready to start. Throws `ValidityPolicyError` for an unusable policy. */
@@ -129,6 +136,7 @@ export async function createKmsValidationService(
     proveAwsRole: options.proveAwsRole ?? proveAwsRole,
     clock,
   });
+  const kmsEvents = new KmsEvents({ ...shared, sources: options.push ?? {}, fetchText: options.fetchText ?? fetchShortText });
   const validityPolicies = new ValidityPolicies({ ...shared, policyRepository, projects });
   const messaging = new Messaging({
     service: 'kms-validation',
@@ -146,7 +154,7 @@ export async function createKmsValidationService(
   let stopListening: (() => Promise<void>) | undefined;
   return {
     name: 'kms-validation',
-    module: kmsValidationModule(guard, { useCases, validityPolicies, cloudProviderAccess }),
+    module: kmsValidationModule(guard, { useCases, validityPolicies, cloudProviderAccess, kmsEvents }),
     messaging,
     monitor,
     housekeeping,

@@ -183,7 +183,12 @@ describe.each(EXAMPLES)('$attribute over HTTP', ({ provider, attribute, fields, 
       expect(await patch({ ...identity, ...secret })).toMatchObject({ status: 200, body: { [attribute]: identity } });
     }
     const events = await stage.events(projectId);
-    expect(events.map(({ data }) => data.epoch)).toEqual([1, 2, ...(identity === null ? [] : [2])]);
+    expect(events.map(({ name, data }) => `${name} ${data.epoch}`)).toEqual([
+      'saved 1',
+      'saved 2',
+      'rotated 2',
+      ...(identity === null ? [] : ['saved 2']),
+    ]);
   });
 
   it('disabling one that was never configured succeeds, and one that was takes it away', async () => {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { runWithCorrelation, type Logger } from '@atrest/platform-logging';
 import { BackgroundLoop } from '@atrest/platform-time';
 import { CheckWriter, type CheckWriterOptions, type FinishedObservation, type MemberResult, type WrittenCheck } from './check-writer.js';
-import { mayConcernOneMember, nextInTurn, type Member } from './checked-key.js';
+import { mayConcernOneMember, nextInTurn, type CheckedKey, type Member } from './checked-key.js';
 import type { ClaimedKey } from './checked-key.repository.js';
 import type { KeyAccess } from './key-access.js';
 import { checkKey, notBegun, outOfTime, type KeyCheckOptions, type KeyObservation } from './key-check.js';
@@ -42,6 +42,8 @@ type Checked =
 const LOOK_AROUND_MS = 5_000;
 /** A due configuration that somebody else is just claiming is looked at again after this time. */
 const SHORTEST_SLEEP_MS = 20;
+/** How often a provider is asked what it says of a key: four times a day is enough to warn days ahead, and hardly counts against its quota. */
+const DESCRIBE_INTERVAL_MS = 6 * 3_600_000;
 /** How often 'try again' looks whether a check that is under way is over. */
 const BUSY_POLL_MS = 50;
 
@@ -199,7 +201,7 @@ export class ValidityMonitor {
     }
     const beganAt = performance.now();
     const fresh = members.some(({ configuration }) => needsFreshClient(configuration.validity));
-    const seen = await this.observe(member, key.lastWrapProofAt, fresh);
+    const seen = await this.observe(member, key, fresh);
     const other =
       seen !== null && mayConcernOneMember(seen.evidence)
         ? nextInTurn(
@@ -207,7 +209,7 @@ export class ValidityMonitor {
             key.lastMemberId,
           )
         : undefined;
-    const second = other === undefined ? null : await this.observe(other, key.lastWrapProofAt, true);
+    const second = other === undefined ? null : await this.observe(other, key, true);
     if (seen === null || (other !== undefined && second === null)) {
       await keys.release(key.id, lease);
       return { kind: 'abandoned' };
@@ -230,7 +232,7 @@ export class ValidityMonitor {
   }
 
   /** Looks at the key with one member's canary; null when this replica is stopping. */
-  private async observe({ configuration, policy }: Member, lastWrapProofAt: Date, fresh: boolean): Promise<KeyObservation | null> {
+  private async observe({ configuration, policy }: Member, checked: CheckedKey, fresh: boolean): Promise<KeyObservation | null> {
     const { access, clock, observer, timeLimitMs, callLimitMs, retries, logger } = this.options;
     const { id, checkedKeyId, provider, settings, canary, projectId } = configuration;
     let client;
@@ -241,8 +243,10 @@ export class ValidityMonitor {
       logger.error({ err: error, configurationId: id }, 'the stored credentials cannot be used');
       return notBegun(error, clock.now(), observer);
     }
-    const wrapDue = clock.now().getTime() - lastWrapProofAt.getTime() >= policy.wrapProofIntervalMs;
-    const toCheck = { binding: bindingOf(provider), settings, canary, context: canaryContext(projectId), wrapDue };
+    const since = (moment: Date): number => clock.now().getTime() - moment.getTime();
+    const wrapDue = since(checked.lastWrapProofAt) >= policy.wrapProofIntervalMs;
+    const describeDue = since(checked.lastDescribedAt) >= DESCRIBE_INTERVAL_MS;
+    const toCheck = { binding: bindingOf(provider), settings, canary, context: canaryContext(projectId), wrapDue, describeDue };
     return this.withinLimit(checkKey(client, toCheck, { clock, observer, timeLimitMs, callLimitMs, retries }), () => {
       this.providers.drop(checkedKeyId);
       return outOfTime(timeLimitMs, clock.now(), observer);
