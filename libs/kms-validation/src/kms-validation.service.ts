@@ -72,6 +72,7 @@ export interface KmsValidationService extends Service {
   readonly useCases: EncryptionAtRestUseCases;
   readonly validityPolicies: ValidityPolicies;
   readonly cloudProviderAccess: CloudProviderAccess;
+  readonly kmsEvents: KmsEvents;
 }
 
 /** This service's own tables, without those of messaging and access. */
@@ -161,6 +162,7 @@ export async function createKmsValidationService(
     useCases,
     validityPolicies,
     cloudProviderAccess,
+    kmsEvents,
     async start() {
       await messaging.start();
       stopListening = await database.listen(CHANGED_CHANNEL, () => monitor.wake());
