@@ -1,18 +1,17 @@
-import type { ClusterConcern, EventEnvelope, KeyConfigurationState, NotificationState } from '@atrest/contracts';
+import type { ClusterConcern, EventEnvelope, KeyConfigurationState } from '@atrest/contracts';
 import type { Logger } from '@atrest/platform-logging';
 import type { Transaction } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
-import { alertChanges, type KeyConfigurationEventName } from './alerts/alert.js';
+import { alertChanges, alertTypeOf, type Alert, type AlertEventType, type KeyConfigurationEventName } from './alerts/alert.js';
+import type { AlertConfigRepository } from './alerts/alert-config.repository.js';
 import type { AlertRepository } from './alerts/alert.repository.js';
 import type { NotificationRepository } from './delivery/notification.repository.js';
 import type { Notifier } from './delivery/notifier.js';
-import type { MailContent } from './mail/mail-content.js';
-import { attentionMessage, concernMessage, kmsReachableMessage, kmsUnreachableMessage } from './messages/attention-messages.js';
-import { keyInvalidMessage, keyValidMessage, type KeyMessageFacts } from './messages/key-messages.js';
-import type { ClusterProjection } from './projections/clusters.js';
+import type { Incidents } from './incidents/incidents.js';
+import type { KeyEventMessages, Message } from './key-event-messages.js';
+import { concernMessage } from './messages/attention-messages.js';
 import type { KeyConfigurationProjection } from './projections/key-configurations.js';
 import type { KnownProject, ProjectProjection } from './projections/projects.js';
-import { unhandled } from './unhandled.js';
 
 /** The event of a project's key or cluster came before the project itself; it is handled again in a moment. */
 export class ProjectUnknownError extends Error {
@@ -29,49 +28,35 @@ const PAUSE_MS = 24 * 3_600_000;
 
 export interface AnnouncementParts {
   readonly projects: ProjectProjection;
-  readonly clusters: ClusterProjection;
   readonly configurations: KeyConfigurationProjection;
   readonly alerts: AlertRepository;
+  readonly alertConfigs: AlertConfigRepository;
+  readonly incidents: Incidents;
+  readonly messages: KeyEventMessages;
   readonly notifications: NotificationRepository;
   readonly notifier: Notifier;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly publicUrl: string;
 }
 
-interface Told {
-  readonly kind: NotificationState['kind'];
-  readonly content: MailContent;
-  /** Set where the same cause is told at most once a day. */
-  readonly pause?: string;
-}
-
-/** What follows from an event for alerts and messages. */
+/** What follows from an event for alerts, incidents and messages. */
 export class Announcements {
   constructor(private readonly parts: AnnouncementParts) {}
 
   async ofKeyConfiguration(tx: Transaction, name: KeyConfigurationEventName, event: EventEnvelope<KeyConfigurationState>): Promise<void> {
-    const { projects, configurations, alerts, clock, logger } = this.parts;
+    const { configurations, alertConfigs, incidents, messages, clock, logger } = this.parts;
     const { data: configuration } = event;
-    if ((await configurations.remember(tx, configuration)) === 'known-already') {
+    const before = await configurations.remember(tx, configuration);
+    if (before === 'known-already') {
       logger.debug({ eventId: event.id, type: event.type }, 'this or a newer event of the key configuration is known');
       return;
     }
-    for (const change of alertChanges(name, configuration, new Date(event.time)))
-      await alerts.apply(tx, configuration, change, clock.now());
-    if (name === 'saved' || name === 'removed') return;
-
-    const project = await projects.find(tx, configuration.projectId);
-    if (project === null) throw new ProjectUnknownError(configuration.projectId);
-    if (project.deletedAt !== null) return;
-    const told = await this.messageOf(tx, name, project, configuration);
-    await this.tell(
-      tx,
-      project,
-      told,
-      `key-configuration/${configuration.id}/${configuration.revision}`,
-      await this.alertId(tx, name, configuration),
-    );
+    await alertConfigs.ensure(tx, configuration.projectId, configuration.provider, clock.now());
+    const disabled = await alertConfigs.disabled(tx, configuration.projectId);
+    await this.changeAlerts(tx, name, event, before.epoch, disabled);
+    await this.tellOwners(tx, name, configuration, disabled, (project) => messages.of(tx, name, project, configuration, before));
+    // Last, because an incident is one row that many events wait for.
+    await incidents.ofKeyConfiguration(tx, name, event);
   }
 
   async ofConcern(tx: Transaction, event: EventEnvelope<ClusterConcern>): Promise<void> {
@@ -80,67 +65,56 @@ export class Announcements {
     if (project === null) throw new ProjectUnknownError(cluster.projectId);
     if (project.deletedAt !== null) return;
     const content = concernMessage(project, event.data);
-    await this.tell(
-      tx,
-      project,
-      { kind: 'CLUSTER_CONCERN', content, pause: `concern/${cluster.id}/${processId}/${kind}` },
-      `concern/${event.id}`,
-      null,
-    );
+    const message: Message = { kind: 'CLUSTER_CONCERN', content, pause: `concern/${cluster.id}/${processId}/${kind}` };
+    await this.tell(tx, project, message, `concern/${event.id}`, null);
   }
 
-  private async messageOf(
+  private async changeAlerts(
     tx: Transaction,
-    name: Exclude<KeyConfigurationEventName, 'saved' | 'removed'>,
-    project: KnownProject,
-    configuration: KeyConfigurationState,
-  ): Promise<Told> {
-    const { clusters, alerts, clock, publicUrl } = this.parts;
-    const facts: KeyMessageFacts = {
-      project,
-      configuration,
-      clusters: await clusters.using(tx, project.id, configuration.provider),
-      publicUrl,
-    };
-    switch (name) {
-      case 'invalidated':
-        return { kind: 'KEY_INVALID', content: keyInvalidMessage(facts) };
-      case 'validated': {
-        const alert = await alerts.latest(tx, configuration.id, `${configuration.provider}_ENCRYPTION_KEY_INVALID`);
-        return { kind: 'KEY_VALID', content: keyValidMessage(facts, alert?.createdAt ?? null, clock.now()) };
-      }
-      case 'became-unreachable':
-        return { kind: 'KMS_UNREACHABLE', content: kmsUnreachableMessage(facts), pause: `unreachable/${configuration.id}` };
-      case 'became-reachable': {
-        const alert = await alerts.latest(tx, configuration.id, 'ENCRYPTION_AT_REST_KMS_NETWORK_ACCESS_DENIED');
-        const content = kmsReachableMessage(facts, alert?.createdAt ?? null, clock.now());
-        return { kind: 'KMS_REACHABLE', content, pause: `reachable/${configuration.id}` };
-      }
-      case 'attention-needed':
-        return { kind: 'ATTENTION_NEEDED', content: attentionMessage(facts), pause: attentionCause(configuration) };
-      default:
-        return unhandled(name);
+    name: KeyConfigurationEventName,
+    { data: configuration, time }: EventEnvelope<KeyConfigurationState>,
+    epochBefore: number | null,
+    disabled: ReadonlySet<AlertEventType>,
+  ): Promise<void> {
+    const { alerts, clock } = this.parts;
+    for (const change of alertChanges(name, configuration, new Date(time), epochBefore)) {
+      if (change.change === 'open' && disabled.has(change.eventType)) continue;
+      await alerts.apply(tx, configuration, change, clock.now());
     }
   }
 
-  private async tell(tx: Transaction, project: KnownProject, told: Told, cause: string, alertId: string | null): Promise<void> {
-    const { notifications, notifier, clock, logger } = this.parts;
-    if (told.pause !== undefined && !(await notifications.mayTell(tx, told.pause, clock.now(), PAUSE_MS))) {
-      logger.info({ cause: told.pause, projectId: project.id }, 'told within the last day; no further message');
+  private async tellOwners(
+    tx: Transaction,
+    name: KeyConfigurationEventName,
+    configuration: KeyConfigurationState,
+    disabled: ReadonlySet<AlertEventType>,
+    messageFor: (project: KnownProject) => Promise<Message | null>,
+  ): Promise<void> {
+    if (name === 'saved' || name === 'removed') return;
+    const project = await this.parts.projects.find(tx, configuration.projectId);
+    if (project === null) throw new ProjectUnknownError(configuration.projectId);
+    if (project.deletedAt !== null) return;
+    const message = await messageFor(project);
+    if (message === null) return;
+    const alertType = alertTypeOf(name, configuration.provider);
+    const alert = alertType === null ? null : await this.parts.alerts.latest(tx, configuration.id, alertType);
+    if (message.reminder && alertType !== null && (disabled.has(alertType) || this.isAcknowledged(alert))) {
+      this.parts.logger.info({ projectId: project.id, alertType }, 'the project does not want to hear of it; no message');
       return;
     }
-    await notifier.announce(tx, { cause, kind: told.kind, project, alertId, content: told.content });
+    await this.tell(tx, project, message, `key-configuration/${configuration.id}/${configuration.revision}`, alert?.id ?? null);
   }
 
-  private async alertId(tx: Transaction, name: KeyConfigurationEventName, configuration: KeyConfigurationState): Promise<string | null> {
-    if (name === 'invalidated' || name === 'validated') {
-      return (await this.parts.alerts.latest(tx, configuration.id, `${configuration.provider}_ENCRYPTION_KEY_INVALID`))?.id ?? null;
+  private isAcknowledged(alert: Alert | null): boolean {
+    return alert?.status === 'OPEN' && alert.acknowledgedUntil !== null && alert.acknowledgedUntil > this.parts.clock.now();
+  }
+
+  private async tell(tx: Transaction, project: KnownProject, message: Message, cause: string, alertId: string | null): Promise<void> {
+    const { notifications, notifier, clock, logger } = this.parts;
+    if (message.pause !== undefined && !(await notifications.mayTell(tx, message.pause, clock.now(), PAUSE_MS))) {
+      logger.info({ cause: message.pause, projectId: project.id }, 'told within the last day; no further message');
+      return;
     }
-    if (name === 'attention-needed') return null;
-    return (await this.parts.alerts.latest(tx, configuration.id, 'ENCRYPTION_AT_REST_KMS_NETWORK_ACCESS_DENIED'))?.id ?? null;
+    await notifier.announce(tx, { cause, kind: message.kind, project, alertId, content: message.content });
   }
 }
-
-/** Two different unknown errors are two causes. */
-const attentionCause = ({ id, attention, evidence }: KeyConfigurationState): string =>
-  `attention/${id}/${attention?.kind ?? ''}/${attention?.kind === 'UNCLASSIFIED_ERROR' ? (evidence.at(-1)?.errorName ?? '') : ''}`;

@@ -4,6 +4,7 @@ import { ServiceDatabase } from '@atrest/platform-persistence';
 import type { Readiness, Service, ServiceDependencies } from '@atrest/platform-service';
 import { BackgroundLoop } from '@atrest/platform-time';
 import { Module, type DynamicModule } from '@nestjs/common';
+import { AlertConfigRepository } from './alerts/alert-config.repository.js';
 import { AlertRepository } from './alerts/alert.repository.js';
 import { ALERTS_API, notificationControllers, type AlertsApi } from './alerts/alerts.controller.js';
 import { Announcements } from './announcements.js';
@@ -13,9 +14,13 @@ import type { MailTransport } from './delivery/mail-transport.js';
 import { NotificationRepository } from './delivery/notification.repository.js';
 import { DELIVERY_CHANNEL, Notifier } from './delivery/notifier.js';
 import { SmtpMailTransport } from './delivery/smtp-mail-transport.js';
+import { IncidentRepository } from './incidents/incident.repository.js';
+import { Incidents } from './incidents/incidents.js';
+import { KeyEventMessages } from './key-event-messages.js';
 import { Notifications1795392200000 } from './migrations/1795392200000-notifications.js';
+import { IncidentsAndAlertSettings1795480800000 } from './migrations/1795480800000-incidents-and-alert-settings.js';
 import { ClusterProjection } from './projections/clusters.js';
-import { notificationConsumes, notificationHandlers, notificationIgnores } from './projections/handlers.js';
+import { notificationConsumes, notificationHandlers } from './projections/handlers.js';
 import { KeyConfigurationProjection } from './projections/key-configurations.js';
 import { ProjectProjection } from './projections/projects.js';
 
@@ -28,7 +33,7 @@ export interface NotificationOptions {
   readonly publicUrl: string;
   /** The `iss` of access tokens, as `fleet` is given it; the public URL when left out. */
   readonly issuer?: string;
-  /** Told when no owner of a project can be. */
+  /** Told of what only the operators can look after: held shutdowns, a KMS that cannot be asked for long, owners who cannot be told. */
   readonly operatorAddress?: string;
   readonly delivery?: Partial<DeliveryPolicy>;
   /** Another way to hand over mails than SMTP. */
@@ -43,6 +48,8 @@ class NotificationModule {}
 
 export interface NotificationService extends Service {
   readonly notifications: NotificationRepository;
+  /** When something is to be told of an incident next; null when nothing is. */
+  nextPageAt(): Promise<Date | null>;
   /** Sends whatever is due now. The running service does it by itself. */
   deliverDue(): Promise<void>;
 }
@@ -59,7 +66,7 @@ export async function createNotificationService(
   const database = await ServiceDatabase.open({
     service,
     ...dependencies.database,
-    migrations: [...messagingMigrations, ...accessMigrations, Notifications1795392200000],
+    migrations: [...messagingMigrations, ...accessMigrations, Notifications1795392200000, IncidentsAndAlertSettings1795480800000],
     logger,
     metrics,
   });
@@ -67,7 +74,9 @@ export async function createNotificationService(
   const publisher = new EventPublisher(service, clock);
   const projects = new ProjectProjection(database);
   const clusters = new ClusterProjection();
+  const configurations = new KeyConfigurationProjection(database);
   const alerts = new AlertRepository(database);
+  const alertConfigs = new AlertConfigRepository(database);
   const notifications = new NotificationRepository(database);
   const notifier = new Notifier({
     repository: notifications,
@@ -77,24 +86,32 @@ export async function createNotificationService(
     metrics,
     operatorAddress: options.operatorAddress ?? null,
   });
-  const announcements = new Announcements({
-    projects,
-    clusters,
-    configurations: new KeyConfigurationProjection(),
-    alerts,
-    notifications,
+  const incidents = new Incidents({
+    database,
+    repository: new IncidentRepository(database),
     notifier,
     clock,
     logger,
     publicUrl: options.publicUrl,
+  });
+  const announcements = new Announcements({
+    projects,
+    configurations,
+    alerts,
+    alertConfigs,
+    incidents,
+    messages: new KeyEventMessages({ clusters, alerts, clock, publicUrl: options.publicUrl }),
+    notifications,
+    notifier,
+    clock,
+    logger,
   });
   const messaging = new Messaging({
     service,
     database,
     transport: events,
     consumes: [...notificationConsumes, ...accessConsumes],
-    ignores: notificationIgnores,
-    handlers: [...notificationHandlers({ projects, clusters, announcements }), ...accessHandlers(store)],
+    handlers: [...notificationHandlers({ projects, clusters, announcements, incidents }), ...accessHandlers(store)],
     clock,
     logger,
     metrics,
@@ -116,7 +133,10 @@ export async function createNotificationService(
   const loop = new BackgroundLoop({
     name: 'mail delivery',
     intervalMs: DELIVERY_INTERVAL_MS,
-    run: () => delivery.run(),
+    run: async () => {
+      await incidents.page();
+      return delivery.run();
+    },
     onError: (error) => logger.error({ err: error }, 'mail delivery failed; it goes on'),
   });
   let unlisten: (() => Promise<void>) | null = null;
@@ -135,7 +155,9 @@ export async function createNotificationService(
     module,
     messaging,
     notifications,
+    nextPageAt: () => incidents.nextDueAt(),
     async deliverDue() {
+      await incidents.page();
       while ((await delivery.run()) === 'again');
     },
     async start() {

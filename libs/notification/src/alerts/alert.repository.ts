@@ -12,9 +12,20 @@ interface Row {
   readonly updated_at: Date;
   readonly resolved_at: Date | null;
   readonly last_notified: Date | null;
+  readonly acknowledged_until: Date | null;
+  readonly acknowledgement_comment: string | null;
+  readonly acknowledging_username: string | null;
 }
 
-const COLUMNS = 'id, project_id, source_id, event_type, status, created_at, updated_at, resolved_at, last_notified';
+const COLUMNS =
+  'id, project_id, source_id, event_type, status, created_at, updated_at, resolved_at, last_notified, acknowledged_until, acknowledgement_comment, acknowledging_username';
+
+/** Null ends an acknowledgement. */
+export interface Acknowledgement {
+  readonly until: Date;
+  readonly comment: string | null;
+  readonly by: string;
+}
 
 export class AlertRepository {
   constructor(private readonly database: ServiceDatabase) {}
@@ -57,16 +68,27 @@ export class AlertRepository {
     await rows(tx, 'UPDATE alert SET last_notified = $1 WHERE id = $2', [now, id]);
   }
 
+  /** Null when the project has no such alert. */
+  async acknowledge(projectId: string, id: string, acknowledgement: Acknowledgement | null, now: Date): Promise<Alert | null> {
+    const { until = null, comment = null, by = null } = acknowledgement ?? {};
+    const written = await this.database.query<Row>(
+      `UPDATE alert SET acknowledged_until = $1, acknowledgement_comment = $2, acknowledging_username = $3, updated_at = $4
+       WHERE project_id = $5 AND id = $6 RETURNING ${COLUMNS}`,
+      [until, comment, by, now, projectId, id],
+    );
+    return written[0] === undefined ? null : fromRow(written[0]);
+  }
+
   /** Newest first. */
   async list(
     projectId: string,
-    o: { readonly status?: string | undefined; readonly offset: number; readonly limit: number },
+    o: { readonly status?: string | undefined; readonly eventType?: AlertEventType; readonly offset: number; readonly limit: number },
   ): Promise<{ readonly alerts: Alert[]; readonly total: number }> {
-    const condition = `project_id = $1 AND ($2::text IS NULL OR status = $2)`;
-    const parameters = [projectId, o.status ?? null];
+    const condition = `project_id = $1 AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR event_type = $3)`;
+    const parameters = [projectId, o.status ?? null, o.eventType ?? null];
     const counted = await this.database.query<{ total: number }>(`SELECT count(*)::int AS total FROM alert WHERE ${condition}`, parameters);
     const found = await this.database.query<Row>(
-      `SELECT ${COLUMNS} FROM alert WHERE ${condition} ORDER BY created_at DESC, id DESC OFFSET $3 LIMIT $4`,
+      `SELECT ${COLUMNS} FROM alert WHERE ${condition} ORDER BY created_at DESC, id DESC OFFSET $4 LIMIT $5`,
       [...parameters, o.offset, o.limit],
     );
     return { alerts: found.map(fromRow), total: counted[0]?.total ?? 0 };
@@ -88,4 +110,7 @@ const fromRow = (row: Row): Alert => ({
   updatedAt: row.updated_at,
   resolvedAt: row.resolved_at,
   lastNotified: row.last_notified,
+  acknowledgedUntil: row.acknowledged_until,
+  acknowledgementComment: row.acknowledgement_comment,
+  acknowledgingUsername: row.acknowledging_username,
 });

@@ -1,10 +1,26 @@
-import { createHash } from 'node:crypto';
-import type { KeyConfigurationState, KeyProviderName } from '@atrest/contracts';
+import { KEY_PROVIDERS, type KeyConfigurationState, type KeyProviderName } from '@atrest/contracts';
 
 export type AlertStatus = 'OPEN' | 'CLOSED' | 'CANCELLED';
 
-/** Event types as the Atlas Admin API names them; KMIP follows their pattern. */
-export type AlertEventType = `${KeyProviderName}_ENCRYPTION_KEY_INVALID` | 'ENCRYPTION_AT_REST_KMS_NETWORK_ACCESS_DENIED';
+const NETWORK = 'ENCRYPTION_AT_REST_KMS_NETWORK_ACCESS_DENIED';
+
+/**
+ * Event types as the Atlas Admin API names them; KMIP follows their pattern. `…_END_APPROACHING` is an extension in the same style: Atlas does not see
+ * the end of a key before it comes.
+ */
+export type AlertEventType = `${KeyProviderName}_ENCRYPTION_KEY_${'INVALID' | 'NEEDS_ROTATION' | 'END_APPROACHING'}` | typeof NETWORK;
+
+/** The event types that concern a key of this provider. */
+export const alertTypesOf = (provider: KeyProviderName): readonly AlertEventType[] => [
+  `${provider}_ENCRYPTION_KEY_INVALID`,
+  `${provider}_ENCRYPTION_KEY_NEEDS_ROTATION`,
+  `${provider}_ENCRYPTION_KEY_END_APPROACHING`,
+  NETWORK,
+];
+
+/** The provider whose rotation an event type is about; null for any other. */
+export const rotationProviderOf = (eventType: AlertEventType): KeyProviderName | null =>
+  KEY_PROVIDERS.find((provider) => eventType === `${provider}_ENCRYPTION_KEY_NEEDS_ROTATION`) ?? null;
 
 export interface Alert {
   readonly id: string;
@@ -17,44 +33,113 @@ export interface Alert {
   readonly updatedAt: Date;
   readonly resolvedAt: Date | null;
   readonly lastNotified: Date | null;
+  /** Somebody knows of it: reminders pause until then. */
+  readonly acknowledgedUntil: Date | null;
+  readonly acknowledgementComment: string | null;
+  /** Client id of the service account. */
+  readonly acknowledgingUsername: string | null;
 }
 
 export type AlertChange =
   | { readonly change: 'open'; readonly eventType: AlertEventType; readonly since: Date }
   | { readonly change: 'close' | 'cancel'; readonly eventType: AlertEventType };
 
-export type KeyConfigurationEventName =
-  'saved' | 'removed' | 'invalidated' | 'validated' | 'became-unreachable' | 'became-reachable' | 'attention-needed';
+export const KEY_CONFIGURATION_EVENT_NAMES = [
+  'saved',
+  'removed',
+  'invalidated',
+  'validated',
+  'held',
+  'hold-decided',
+  'hold-overdue',
+  'hold-ended',
+  'became-unreachable',
+  'unreachable-escalated',
+  'became-reachable',
+  'attention-needed',
+  'policy-changed',
+  'end-approaching',
+  'end-called-off',
+  'rotation-due',
+  'rotated',
+] as const;
+/** The part of an event's type that names what happened. */
+export type KeyConfigurationEventName = (typeof KEY_CONFIGURATION_EVENT_NAMES)[number];
+
+/** The alert that a message about an event belongs to; null for those that belong to none. */
+export function alertTypeOf(event: KeyConfigurationEventName, provider: KeyProviderName): AlertEventType | null {
+  switch (event) {
+    case 'invalidated':
+    case 'validated':
+      return `${provider}_ENCRYPTION_KEY_INVALID`;
+    case 'became-unreachable':
+    case 'unreachable-escalated':
+    case 'became-reachable':
+      return NETWORK;
+    case 'end-approaching':
+    case 'end-called-off':
+      return `${provider}_ENCRYPTION_KEY_END_APPROACHING`;
+    case 'rotation-due':
+    case 'rotated':
+      return `${provider}_ENCRYPTION_KEY_NEEDS_ROTATION`;
+    default:
+      return null;
+  }
+}
 
 /**
- * What an event of a key configuration means for the alerts of its two conditions. Closing follows from the state, so that a lost
- * transition cannot leave an alert open; opening follows from the transition, because `unreachableSince` is set before the grace
- * period is over. Pure.
+ * What an event of a key configuration means for the alerts of its conditions. Closing follows from the state where the state says so, so that a lost
+ * transition cannot leave an alert open; opening follows from the transition, because `unreachableSince` is set before the grace period is over. Pure.
+ *
+ * @param epochBefore the customer key's epoch before the event, when it is known: end and rotation of another key are no concern any more
  */
-export function alertChanges(event: KeyConfigurationEventName, state: KeyConfigurationState, at: Date): AlertChange[] {
-  const keyInvalid: AlertEventType = `${state.provider}_ENCRYPTION_KEY_INVALID`;
-  const unreachable = 'ENCRYPTION_AT_REST_KMS_NETWORK_ACCESS_DENIED';
-  if (event === 'removed' || !state.enabled) {
-    return [
-      { change: 'cancel', eventType: keyInvalid },
-      { change: 'cancel', eventType: unreachable },
-    ];
-  }
-  const changes: AlertChange[] = [];
-  if (state.state !== 'INVALID') changes.push({ change: 'close', eventType: keyInvalid });
-  else if (event === 'invalidated') changes.push({ change: 'open', eventType: keyInvalid, since: dateOr(state.invalidSince, at) });
-  if (state.unreachableSince === null) changes.push({ change: 'close', eventType: unreachable });
-  else if (event === 'became-unreachable') {
-    changes.push({ change: 'open', eventType: unreachable, since: dateOr(state.unreachableSince, at) });
-  }
-  return changes;
+export function alertChanges(
+  event: KeyConfigurationEventName,
+  state: KeyConfigurationState,
+  at: Date,
+  epochBefore: number | null = null,
+): AlertChange[] {
+  const { provider } = state;
+  if (event === 'removed' || !state.enabled) return alertTypesOf(provider).map((eventType) => ({ change: 'cancel', eventType }));
+  const otherKey = epochBefore !== null && state.epoch !== undefined && state.epoch !== epochBefore;
+  return [
+    ...keyInvalidChanges(event, state, at),
+    ...networkChanges(event, state, at),
+    ...rotationChanges(event, state, at, otherKey),
+    ...endChanges(event, state, at, otherKey),
+  ];
+}
+
+/** A key whose shutdown is held is proven gone as well: only the consequence waits. */
+function keyInvalidChanges(event: KeyConfigurationEventName, state: KeyConfigurationState, at: Date): AlertChange[] {
+  const eventType: AlertEventType = `${state.provider}_ENCRYPTION_KEY_INVALID`;
+  if (state.state !== 'INVALID' && state.state !== 'HELD') return [{ change: 'close', eventType }];
+  if (event !== 'invalidated' && event !== 'held') return [];
+  return [{ change: 'open', eventType, since: dateOr(state.hold?.since ?? state.invalidSince, at) }];
+}
+
+function networkChanges(event: KeyConfigurationEventName, state: KeyConfigurationState, at: Date): AlertChange[] {
+  if (state.unreachableSince === null) return [{ change: 'close', eventType: NETWORK }];
+  if (event !== 'became-unreachable' && event !== 'unreachable-escalated') return [];
+  return [{ change: 'open', eventType: NETWORK, since: dateOr(state.unreachableSince, at) }];
+}
+
+function rotationChanges(
+  event: KeyConfigurationEventName,
+  { provider, rotation }: KeyConfigurationState,
+  at: Date,
+  otherKey: boolean,
+): AlertChange[] {
+  const eventType: AlertEventType = `${provider}_ENCRYPTION_KEY_NEEDS_ROTATION`;
+  if (event === 'rotation-due') return [{ change: 'open', eventType, since: at }];
+  const young = rotation !== undefined && (rotation.reminderDays === null || rotation.ageDays < rotation.reminderDays);
+  return event === 'rotated' || young || otherKey ? [{ change: 'close', eventType }] : [];
+}
+
+function endChanges(event: KeyConfigurationEventName, { provider }: KeyConfigurationState, at: Date, otherKey: boolean): AlertChange[] {
+  const eventType: AlertEventType = `${provider}_ENCRYPTION_KEY_END_APPROACHING`;
+  if (event === 'end-approaching') return [{ change: 'open', eventType, since: at }];
+  return event === 'end-called-off' || otherKey ? [{ change: 'close', eventType }] : [];
 }
 
 const dateOr = (timestamp: string | null, fallback: Date): Date => (timestamp === null ? fallback : new Date(timestamp));
-
-/**
- * Atlas clients expect every alert to name its alert configuration. Atrest always alerts, so a project's configuration for an event
- * type exists from the start; its id follows from both.
- */
-export const alertConfigIdOf = (projectId: string, eventType: AlertEventType): string =>
-  createHash('sha256').update(`${projectId}/${eventType}`).digest('hex').slice(0, 24);

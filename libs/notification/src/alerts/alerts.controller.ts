@@ -15,7 +15,8 @@ import { awaitProjection } from '@atrest/platform-persistence';
 import { Controller, Inject, type Type } from '@nestjs/common';
 import { z } from 'zod';
 import type { ProjectProjection } from '../projections/projects.js';
-import { alertConfigIdOf, type Alert } from './alert.js';
+import type { Alert } from './alert.js';
+import { alertConfigIdOf } from './alert-config.js';
 import type { AlertRepository } from './alert.repository.js';
 
 const VERSIONS = ['2023-01-01'];

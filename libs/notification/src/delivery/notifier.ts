@@ -38,7 +38,7 @@ export class Notifier {
   constructor(private readonly parts: NotifierParts) {
     this.untold = parts.metrics.counter(
       'atrest_notification_operator_alerts_total',
-      'Messages that no owner of the project could be told; the operators have to act',
+      'Troubles that only the operators can look after: shutdowns that are held, a KMS that cannot be asked for long, owners who cannot be told',
       ['cause'],
     );
   }
@@ -67,7 +67,30 @@ export class Notifier {
     return 'queued';
   }
 
-  /** An operator alert: log, metric, and a mail when the operators have an address. */
+  /** An operator alert that reaches whoever watches log and metrics. A message follows by {@link page}. */
+  alertOperators(cause: 'shutdowns-held' | 'kms-unreachable', facts: Readonly<Record<string, unknown>>): void {
+    this.untold.inc({ cause });
+    this.parts.logger.error({ ...facts, problem: cause, operatorTold: this.parts.operatorAddress !== null }, 'operator alert');
+  }
+
+  /** A message to the operators about an incident. Without an address of theirs the event says that nobody was told. */
+  async page(
+    tx: Transaction,
+    o: { readonly cause: string; readonly kind: NotificationState['kind']; readonly content: MailContent },
+  ): Promise<'queued' | 'known-already' | 'no-address'> {
+    const { repository, publisher, clock, operatorAddress } = this.parts;
+    const recipients = operatorAddress === null ? [] : [operatorAddress];
+    const added = await repository.add(tx, { ...o, projectId: null, alertId: null, recipients, forOperators: true }, clock.now());
+    if (added === null) return 'known-already';
+    if (added.status !== 'PENDING') {
+      await publisher.publish(tx, notificationFailed, stateOf(added));
+      return 'no-address';
+    }
+    signalAfterCommit(tx, DELIVERY_CHANNEL);
+    return 'queued';
+  }
+
+  /** A message that reached nobody of its project: log, metric, and a mail when the operators have an address. */
   async tellOperators(
     tx: Transaction,
     o: {

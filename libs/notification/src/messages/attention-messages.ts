@@ -1,16 +1,17 @@
 import type { Attention, ClusterConcern, KeyConfigurationState } from '@atrest/contracts';
 import { facts, heading, paragraph, type MailContent } from '../mail/mail-content.js';
 import { clusterBlocks, whatTheProviderSaid, type KeyMessageFacts, type ProjectNamed } from './key-messages.js';
-import { KMS_NAMES, keyName, tellingEvidence, utc } from './words.js';
+import { capital, KMS_NAMES, keyName, tellingEvidence, utc } from './words.js';
 
-/** The KMS cannot be asked. */
+/** The KMS cannot be asked. Said again, as 'still', when it lasts long. */
 export function kmsUnreachableMessage({ project, configuration, clusters }: KeyMessageFacts): MailContent {
   const kms = KMS_NAMES[configuration.provider];
+  const still = configuration.alertLevel === 'ORGANISATION_OWNERS' ? 'still ' : '';
   return {
-    subject: `[Atrest] ${capital(kms)} cannot be asked about the key of project ${project.name}; nothing is stopped`,
+    subject: `[Atrest] ${capital(kms)} ${still}cannot be asked about the key of project ${project.name}; nothing is stopped`,
     blocks: [
       paragraph(
-        `Atrest cannot find out whether the customer key of project ${project.name} is usable: ${kms} does not answer, or answers only with errors that say nothing about the key. No database is stopped for this reason.`,
+        `Atrest ${still}cannot find out whether the customer key of project ${project.name} is usable: ${kms} does not answer, or answers only with errors that say nothing about the key. No database is stopped for this reason.`,
       ),
       facts([['Unreachable since', configuration.unreachableSince === null ? null : utc(configuration.unreachableSince)]]),
       ...whatTheProviderSaid(configuration),
@@ -114,5 +115,3 @@ export function undeliverableMessage(project: ProjectNamed, original: MailConten
     ],
   };
 }
-
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -1,7 +1,7 @@
 import type { KeyConfigurationState } from '@atrest/contracts';
 import { command, facts, heading, list, paragraph, type Block, type MailContent } from '../mail/mail-content.js';
 import { keyRepair } from './key-repair.js';
-import { API_NAMES, clusterCount, KMS_NAMES, keyName, REASON_WORDS, tellingEvidence, utc } from './words.js';
+import { API_NAMES, apiUrl, clusterCount, KMS_NAMES, keyName, REASON_WORDS, tellingEvidence, utc } from './words.js';
 
 export interface ProjectNamed {
   readonly id: string;
@@ -120,7 +120,7 @@ export function clusterBlocks(clusters: readonly string[]): Block[] {
 }
 
 function tryAgain(project: ProjectNamed, { provider }: KeyConfigurationState, publicUrl: string, observed: boolean): Block[] {
-  const url = `${publicUrl.replace(/\/+$/, '')}/api/atlas/v2/groups/${project.id}/encryptionAtRest/${API_NAMES[provider]}:check`;
+  const url = apiUrl(publicUrl, `groups/${project.id}/encryptionAtRest/${API_NAMES[provider]}:check`);
   return [
     heading('How to try again'),
     paragraph(

@@ -3,6 +3,12 @@ import type { DefinitiveReason, Evidence, KeyConfigurationState, KeyProviderName
 /** A moment for people: whole seconds, always UTC and saying so. */
 export const utc = (moment: string | Date): string => `${new Date(moment).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 
+/** A day in the future, for people. */
+export const inDays = (days: number): string => (days <= 0 ? 'today' : days === 1 ? 'in 1 day' : `in ${days} days`);
+
+/** Address of a resource of the API; `path` begins without a slash. */
+export const apiUrl = (publicUrl: string, path: string): string => `${publicUrl.replace(/\/+$/, '')}/api/atlas/v2/${path}`;
+
 /** What the keeper of a customer key is called. */
 export const KMS_NAMES: Readonly<Record<KeyProviderName, string>> = {
   AWS: 'AWS KMS',
@@ -30,6 +36,9 @@ export function keyName({ keyId, resolvedKeyId }: KeyConfigurationState): string
 export function tellingEvidence(evidence: readonly Evidence[]): Evidence | null {
   return evidence.findLast(({ verdict }) => verdict === 'definitive') ?? evidence.at(-1) ?? null;
 }
+
+/** Each word of a sentence begins small, but a sentence does not. */
+export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** What a definitive reason means, as the end of the sentence 'The key …'. */
 export const REASON_WORDS: Readonly<Record<DefinitiveReason, string>> = {

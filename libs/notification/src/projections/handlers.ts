@@ -8,14 +8,7 @@ import {
   clusterEnabled,
   clusterEnablingStarted,
   clusterUpdated,
-  keyConfigurationAttentionNeeded,
   keyConfigurationEvents,
-  keyConfigurationInvalidated,
-  keyConfigurationReachable,
-  keyConfigurationRemoved,
-  keyConfigurationSaved,
-  keyConfigurationUnreachable,
-  keyConfigurationValidated,
   projectCreated,
   projectDeleted,
   projectUpdated,
@@ -24,8 +17,9 @@ import {
   type KeyConfigurationState,
 } from '@atrest/contracts';
 import { defineHandler, type EventHandler } from '@atrest/platform-messaging';
-import type { KeyConfigurationEventName } from '../alerts/alert.js';
+import { KEY_CONFIGURATION_EVENT_NAMES, type KeyConfigurationEventName } from '../alerts/alert.js';
 import type { Announcements } from '../announcements.js';
+import type { Incidents } from '../incidents/incidents.js';
 import type { ClusterProjection } from './clusters.js';
 import type { ProjectProjection } from './projects.js';
 
@@ -40,27 +34,30 @@ const CLUSTER_EVENTS = [
   clusterDeletionStarted,
   clusterDeleted,
 ];
-const KEY_CONFIGURATION_EVENTS: readonly [EventDefinition<KeyConfigurationState>, KeyConfigurationEventName, handler: string][] = [
-  [keyConfigurationSaved, 'saved', 'close-alerts-of-a-saved-key-configuration'],
-  [keyConfigurationRemoved, 'removed', 'cancel-alerts-of-a-removed-key-configuration'],
-  [keyConfigurationInvalidated, 'invalidated', 'tell-owners-that-the-key-is-invalid'],
-  [keyConfigurationValidated, 'validated', 'tell-owners-that-the-key-is-valid'],
-  [keyConfigurationUnreachable, 'became-unreachable', 'tell-owners-that-the-kms-is-unreachable'],
-  [keyConfigurationReachable, 'became-reachable', 'tell-owners-that-the-kms-is-reachable'],
-  [keyConfigurationAttentionNeeded, 'attention-needed', 'tell-owners-what-needs-attention'],
-];
+/** Names of handlers are keys of their retries and dead letters: those that exist stay. */
+const HANDLER_NAMES: Partial<Readonly<Record<KeyConfigurationEventName, string>>> = {
+  saved: 'close-alerts-of-a-saved-key-configuration',
+  removed: 'cancel-alerts-of-a-removed-key-configuration',
+  invalidated: 'tell-owners-that-the-key-is-invalid',
+  validated: 'tell-owners-that-the-key-is-valid',
+  'became-unreachable': 'tell-owners-that-the-kms-is-unreachable',
+  'became-reachable': 'tell-owners-that-the-kms-is-reachable',
+  'attention-needed': 'tell-owners-what-needs-attention',
+};
+
+const nameOf = (definition: EventDefinition<KeyConfigurationState>): KeyConfigurationEventName => {
+  const name = definition.type.split('.').at(-2);
+  const known = KEY_CONFIGURATION_EVENT_NAMES.find((each) => each === name);
+  if (known === undefined) throw new TypeError(`nobody says what follows from ${definition.type}`);
+  return known;
+};
 
 /** What this service consumes besides access. */
 export const notificationConsumes: EventDefinition[] = [
   ...PROJECT_EVENTS,
   ...CLUSTER_EVENTS,
   clusterConcernRaised,
-  ...KEY_CONFIGURATION_EVENTS.map(([definition]) => definition),
-] as EventDefinition[];
-
-/** On the same topics; nobody is told of them yet. */
-export const notificationIgnores: EventDefinition[] = [
-  ...keyConfigurationEvents.filter((definition) => KEY_CONFIGURATION_EVENTS.every(([told]) => told !== definition)),
+  ...keyConfigurationEvents,
   ...validityBreakerEvents,
 ] as EventDefinition[];
 
@@ -69,8 +66,9 @@ export function notificationHandlers(parts: {
   readonly projects: ProjectProjection;
   readonly clusters: ClusterProjection;
   readonly announcements: Announcements;
+  readonly incidents: Incidents;
 }): EventHandler[] {
-  const { projects, clusters, announcements } = parts;
+  const { projects, clusters, announcements, incidents } = parts;
   return [
     ...PROJECT_EVENTS.map((definition) =>
       defineHandler(definition, 'remember-project', async (event, tx) => {
@@ -83,8 +81,13 @@ export function notificationHandlers(parts: {
       }),
     ),
     defineHandler(clusterConcernRaised, 'tell-owners-about-a-concern', (event, tx) => announcements.ofConcern(tx, event)),
-    ...KEY_CONFIGURATION_EVENTS.map(([definition, name, handler]) =>
-      defineHandler(definition, handler, (event, tx) => announcements.ofKeyConfiguration(tx, name, event)),
+    ...keyConfigurationEvents.map((definition) => {
+      const name = nameOf(definition);
+      const handler = HANDLER_NAMES[name] ?? `tell-who-should-know-of-${name}`;
+      return defineHandler(definition, handler, (event, tx) => announcements.ofKeyConfiguration(tx, name, event));
+    }),
+    ...validityBreakerEvents.map((definition) =>
+      defineHandler(definition, 'tell-operators-that-shutdowns-are-held', (event, tx) => incidents.ofBreaker(tx, event)),
     ),
   ];
 }

@@ -7,6 +7,7 @@ import {
   type EventDefinition,
   type EventEnvelope,
   type Evidence,
+  type Hold,
   type KeyConfigurationState,
   type NotificationState,
   type ProjectRole,
@@ -210,6 +211,22 @@ export function following(state: KeyConfigurationState, change: Partial<KeyConfi
 export function invalid(state: KeyConfigurationState, at: Date): KeyConfigurationState {
   const observations = [1, 2, 3].map((number) => evidence({ requestId: `request-${number}`, at: at.toISOString() }));
   return following(state, { state: 'INVALID', evidence: observations, invalidSince: at.toISOString() });
+}
+
+export function hold(change: Partial<Hold> = {}): Hold {
+  return {
+    since: START.toISOString(),
+    decision: 'PENDING',
+    until: new Date(START.getTime() + 4 * HOUR).toISOString(),
+    atTheEnd: 'HOLD',
+    decidedBy: null,
+    ...change,
+  };
+}
+
+/** The shutdown for this key is held. */
+export function held(state: KeyConfigurationState, change: Partial<Hold> = {}): KeyConfigurationState {
+  return following(state, { state: 'HELD', evidence: [evidence()], hold: hold(change) });
 }
 
 export function concern(cluster: ClusterSummary, change: Partial<ClusterConcern> = {}): ClusterConcern {
