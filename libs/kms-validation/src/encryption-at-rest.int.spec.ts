@@ -264,6 +264,29 @@ describe('encryption at rest over HTTP', () => {
     expect((await patchAws({ enabled: false })).status).toBe(200);
   });
 
+  it('a cluster that is accepted while its key configuration is removed does not go unnoticed', async () => {
+    await configure();
+    expect((await patchAws({ enabled: false })).status).toBe(200);
+    const cluster = clusterState(projectId);
+    await stage.deliver(clusterCreated, cluster);
+    await stage.deliver(clusterUpdated, { ...cluster, revision: 2 });
+    const found = (await stage.events(projectId)).filter(({ name }) => name === 'attention-needed');
+    expect(found).toMatchObject([{ data: { enabled: false, provider: 'AWS', attention: { kind: 'KEY_CONFIGURATION_MISSING' } } }]);
+    expect(found[0]!.data.attention!.detail).toContain('Cluster orders uses a customer key in AWS KMS');
+    // Configured again, and lost again: that is another gap.
+    await configure();
+    await stage.deliver(clusterUpdated, { ...cluster, revision: 3 });
+    expect((await stage.events(projectId)).filter(({ name }) => name === 'attention-needed')).toHaveLength(1);
+  });
+
+  it('a removal and a cluster at the same moment: one of them sees the other', async () => {
+    await configure();
+    const cluster = clusterState(projectId);
+    const [removed] = await Promise.all([patchAws({ enabled: false }), stage.deliver(clusterCreated, cluster)]);
+    const missing = (await stage.eventNames(projectId)).filter((name) => name === 'attention-needed').length;
+    expect([removed.status, missing]).toEqual(removed.status === 200 ? [200, 1] : [409, 0]);
+  });
+
   it('of two PATCHes at the same time, one wins and the other is told', async () => {
     await configure();
     const keys = [newKey(), newKey(), newKey()];

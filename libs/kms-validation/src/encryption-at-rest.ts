@@ -231,6 +231,8 @@ export class EncryptionAtRestUseCases {
     return done({
       changed: removeConfiguration(current),
       store: async (tx) => {
+        // Locked before it is asked who uses it: a cluster that comes at this moment is either seen here, or sees that there is no configuration.
+        await repository.findForUpdate(tx, current.projectId);
         const stillUsing = await clusters.using(tx, current.projectId, current.provider);
         return stillUsing.length > 0 ? refused(stillUsed(stillUsing)) : repository.remove(tx, current.id, current.revision);
       },

@@ -153,6 +153,15 @@ export class KeyConfigurationRepository {
     return found.map(toConfiguration);
   }
 
+  /** Whether the project has a configuration for the provider; it keeps it until the transaction ends. */
+  async holdConfigured(tx: Transaction, projectId: string, provider: KeyProviderName): Promise<boolean> {
+    const found = await rows(tx, 'SELECT id FROM key_configuration WHERE project_id = $1 AND provider = $2 FOR SHARE', [
+      projectId,
+      provider,
+    ]);
+    return found.length === 1;
+  }
+
   /** Stores a new configuration; another one that was first wins. */
   async insert(tx: Transaction, configuration: KeyConfiguration, sealingKeyId: string): Promise<'written' | 'changed-meanwhile'> {
     const { id, projectId, provider, mode, failClosed, settings, sealedCredentials, canary, epoch, createdAt, updatedAt } = configuration;

@@ -19,11 +19,13 @@ import { KeyConfigurations1795392100000 } from './migrations/1795392100000-key-c
 import { CheckedKeys1795480500000 } from './migrations/1795480500000-checked-keys.js';
 import { AccessRoles1795480700000 } from './migrations/1795480700000-access-roles.js';
 import { KeyProspects1795480800000 } from './migrations/1795480800000-key-prospects.js';
+import { MissingKeys1795480900000 } from './migrations/1795480900000-missing-keys.js';
 import { ValidityPolicies1795480600000 } from './migrations/1795480600000-validity-policies.js';
 import { MonitorMetrics } from './monitor-metrics.js';
 import { compileValidityPolicy, type ValidityPolicy } from './policy-settings.js';
 import { ClusterProjection } from './projections/cluster-projection.js';
 import { projectionConsumes, projectionHandlers, projectionIgnores } from './projections/handlers.js';
+import { MissingKeys } from './projections/missing-keys.js';
 import { ProjectProjection } from './projections/project-projection.js';
 import { EffectivePolicies } from './project-policy/effective-policies.js';
 import { ProjectPolicyRepository } from './project-policy/project-policy.repository.js';
@@ -82,6 +84,7 @@ export const kmsValidationMigrations = [
   ValidityPolicies1795480600000,
   AccessRoles1795480700000,
   KeyProspects1795480800000,
+  MissingKeys1795480900000,
 ];
 
 /** Key configurations and their validity checks (DESIGN: kms-validation), ready to start. Throws `ValidityPolicyError` for an unusable policy. */
@@ -139,12 +142,16 @@ export async function createKmsValidationService(
   });
   const kmsEvents = new KmsEvents({ ...shared, sources: options.push ?? {}, fetchText: options.fetchText ?? fetchShortText });
   const validityPolicies = new ValidityPolicies({ ...shared, policyRepository, projects });
+  const missingKeys = new MissingKeys({ repository, publisher, clock });
   const messaging = new Messaging({
     service: 'kms-validation',
     database,
     transport,
     consumes: [...projectionConsumes, ...accessConsumes],
-    handlers: [...projectionHandlers({ projects, clusters, repository, policyRepository, roles, publisher }), ...accessHandlers(store)],
+    handlers: [
+      ...projectionHandlers({ projects, clusters, repository, policyRepository, roles, missingKeys, publisher }),
+      ...accessHandlers(store),
+    ],
     ignores: projectionIgnores,
     clock,
     logger,

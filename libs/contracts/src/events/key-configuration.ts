@@ -28,7 +28,13 @@ export const EvidenceSchema = z.object({
 export type Evidence = z.infer<typeof EvidenceSchema>;
 
 /** Kinds of findings that a person should look at and that never stop a database. */
-export const ATTENTION_KINDS = ['UNCLASSIFIED_ERROR', 'KEY_UNAVAILABLE', 'ALIAS_MOVED', 'WRAP_REFUSED'] as const;
+export const ATTENTION_KINDS = [
+  'UNCLASSIFIED_ERROR',
+  'KEY_UNAVAILABLE',
+  'ALIAS_MOVED',
+  'WRAP_REFUSED',
+  'KEY_CONFIGURATION_MISSING',
+] as const;
 
 /** Something a check met that a person should look at. Holds no secret. */
 export const AttentionSchema = z.object({

@@ -19,6 +19,7 @@ import { removeConfiguration } from '../key-configuration.js';
 import type { KeyConfigurationRepository } from '../key-configuration.repository.js';
 import type { ProjectPolicyRepository } from '../project-policy/project-policy.repository.js';
 import type { ClusterProjection } from './cluster-projection.js';
+import type { MissingKeys } from './missing-keys.js';
 import type { ProjectProjection } from './project-projection.js';
 
 const projectEvents = [projectCreated, projectUpdated];
@@ -45,6 +46,7 @@ export interface ProjectionParts {
   readonly repository: KeyConfigurationRepository;
   readonly policyRepository: ProjectPolicyRepository;
   readonly roles: AccessRoleRepository;
+  readonly missingKeys: MissingKeys;
   readonly publisher: EventPublisher;
 }
 
@@ -55,6 +57,7 @@ export function projectionHandlers({
   repository,
   policyRepository,
   roles,
+  missingKeys,
   publisher,
 }: ProjectionParts): EventHandler[] {
   return [
@@ -76,7 +79,7 @@ export function projectionHandlers({
     }),
     ...clusterEvents.map((definition) =>
       defineHandler(definition, 'remember-cluster', async (event, tx) => {
-        await clusters.remember(tx, event.data);
+        if ((await clusters.remember(tx, event.data)) === 'remembered') await missingKeys.look(tx, event.data);
       }),
     ),
   ];

@@ -29,6 +29,7 @@ import { createKmsValidationService, type KmsValidationOptions, type KmsValidati
 import { ProjectPolicyRepository } from '../project-policy/project-policy.repository.js';
 import { ClusterProjection } from '../projections/cluster-projection.js';
 import { projectionHandlers } from '../projections/handlers.js';
+import { MissingKeys } from '../projections/missing-keys.js';
 import { ProjectProjection } from '../projections/project-projection.js';
 import type { Outcome, Refusal } from '../refusal.js';
 import { RoutedProvider } from './routed-provider.contract.js';
@@ -160,6 +161,7 @@ export class Stage {
       repository,
       policyRepository: new ProjectPolicyRepository(this.database),
       roles: new AccessRoleRepository(this.database),
+      missingKeys: new MissingKeys({ repository, publisher, clock: this.clock }),
       publisher,
     });
     const [handler, ...others] = handlers.filter((candidate) => candidate.definition.type === definition.type);

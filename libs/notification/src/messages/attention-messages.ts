@@ -44,6 +44,7 @@ const ATTENTION_TITLES: Readonly<Record<Attention['kind'], string>> = {
   KEY_UNAVAILABLE: 'reports that the key is not available at the moment',
   ALIAS_MOVED: 'points the configured alias to another key',
   WRAP_REFUSED: 'refuses to encrypt with the key',
+  KEY_CONFIGURATION_MISSING: 'is used by a cluster without a key configuration',
 };
 
 /** Something a person should look at. */
