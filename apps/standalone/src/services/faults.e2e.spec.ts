@@ -23,6 +23,10 @@ describe.skipIf(!(await kafkaAvailable()))('faults of services in processes of t
     return { parked, grew: ['fleet.project', 'fleet.service_account'].every((kind) => aggregates[kind]! > before[kind]!) };
   }
 
+  /** As a crash does. Who owns PostgreSQL starts it again; while it is away after the last time there is nothing to kill. */
+  const killPostgres = (): Promise<boolean> =>
+    waitFor(() => process.kill(world.system.postgres.pid, 'SIGQUIT'), { describe: 'PostgreSQL to run', limitMs: LIMIT_MS });
+
   it(`kill -9 of each service at random points, ${ROUNDS} rounds`, async () => {
     const { aggregates: before } = await world.comparison();
     const traffic = world.traffic();
@@ -45,8 +49,7 @@ describe.skipIf(!(await kafkaAvailable()))('faults of services in processes of t
     const traffic = world.traffic();
     for (const victims of [['broker'], ['PostgreSQL'], ['broker', 'PostgreSQL']]) {
       await traffic.progress(somewhere());
-      // Who owns PostgreSQL starts it again.
-      if (victims.includes('PostgreSQL')) process.kill(world.system.postgres.pid, 'SIGQUIT');
+      if (victims.includes('PostgreSQL')) await killPostgres();
       if (victims.includes('broker')) {
         await kafka.halt('SIGKILL');
         // Changes go on: they need no broker.
