@@ -4,4 +4,4 @@ export type { MailTransport, OutgoingMail, RecipientResult } from './delivery/ma
 export { SmtpMailTransport, SmtpUrlError, type SmtpOptions } from './delivery/smtp-mail-transport.js';
 export { renderMail, type RenderedMail } from './mail/render-mail.js';
 export type { Block, MailContent } from './mail/mail-content.js';
-export { notificationControllers } from './alerts/alerts.controller.js';
+export { notificationControllers } from './alerts/controllers.js';

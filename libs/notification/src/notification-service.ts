@@ -6,7 +6,8 @@ import { BackgroundLoop } from '@atrest/platform-time';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { AlertConfigRepository } from './alerts/alert-config.repository.js';
 import { AlertRepository } from './alerts/alert.repository.js';
-import { ALERTS_API, notificationControllers, type AlertsApi } from './alerts/alerts.controller.js';
+import { ALERTS_API, type AlertsApi } from './alerts/alerts-api.js';
+import { notificationControllers } from './alerts/controllers.js';
 import { Announcements } from './announcements.js';
 import { DEFAULT_DELIVERY_POLICY, type DeliveryPolicy } from './delivery/delivery-policy.js';
 import { Delivery } from './delivery/delivery.js';
@@ -142,7 +143,7 @@ export async function createNotificationService(
   let unlisten: (() => Promise<void>) | null = null;
 
   const access = accessModule({ store, clock, logger, issuer: options.issuer ?? options.publicUrl, projects });
-  const api: AlertsApi = { alerts, projects };
+  const api: AlertsApi = { alerts, alertConfigs, configurations, projects, clock };
   const module: DynamicModule = {
     module: NotificationModule,
     imports: [access],

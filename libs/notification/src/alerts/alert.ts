@@ -1,4 +1,5 @@
 import { KEY_PROVIDERS, type KeyConfigurationState, type KeyProviderName } from '@atrest/contracts';
+import { unhandled } from '../unhandled.js';
 
 export type AlertStatus = 'OPEN' | 'CLOSED' | 'CANCELLED';
 
@@ -82,8 +83,18 @@ export function alertTypeOf(event: KeyConfigurationEventName, provider: KeyProvi
     case 'rotation-due':
     case 'rotated':
       return `${provider}_ENCRYPTION_KEY_NEEDS_ROTATION`;
-    default:
+    // What waits for a decision of the operators concerns them; the rest belongs to no condition that lasts.
+    case 'held':
+    case 'hold-decided':
+    case 'hold-overdue':
+    case 'hold-ended':
+    case 'policy-changed':
+    case 'attention-needed':
+    case 'saved':
+    case 'removed':
       return null;
+    default:
+      return unhandled(event);
   }
 }
 

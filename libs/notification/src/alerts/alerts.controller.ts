@@ -1,53 +1,40 @@
+import { CurrentCaller, type Caller } from '@atrest/platform-auth';
 import {
   ApiError,
-  atlasTime,
   AtlasRoute,
   BaseUrl,
-  groupNotFound,
+  missingAttribute,
   page,
+  pageOf,
   pageQuery,
+  PageQuerySchema,
   PathParam,
   rowsOf,
+  ValidBody,
   ValidQuery,
   type Page,
+  type PageRequest,
 } from '@atrest/platform-http';
-import { awaitProjection } from '@atrest/platform-persistence';
-import { Controller, Inject, type Type } from '@nestjs/common';
+import { Controller, Inject } from '@nestjs/common';
 import { z } from 'zod';
-import type { ProjectProjection } from '../projections/projects.js';
-import type { Alert } from './alert.js';
+import { AlertConfigListSchema, alertConfigView, type AlertConfigView } from './alert-config-view.js';
 import { alertConfigIdOf } from './alert-config.js';
-import type { AlertRepository } from './alert.repository.js';
-
-const VERSIONS = ['2023-01-01'];
+import type { Acknowledgement } from './alert.repository.js';
+import { AlertListSchema, alertView, AlertViewSchema, type AlertView } from './alert-view.js';
+import { alertConfigOf, alertOf, ALERTS_API, notFound, projectOf, READ, VERSIONS, WRITE, type AlertsApi } from './alerts-api.js';
 
 const AlertListQuerySchema = z.object({ ...pageQuery, status: z.enum(['OPEN', 'TRACKING', 'CLOSED']).optional() });
 type AlertListQuery = z.infer<typeof AlertListQuerySchema>;
 
-const LinkSchema = z.object({ rel: z.string(), href: z.string() });
-export const AlertViewSchema = z.object({
-  id: z.string(),
-  alertConfigId: z.string(),
-  eventTypeName: z.string(),
-  status: z.enum(['OPEN', 'CLOSED', 'CANCELLED']),
-  created: z.string(),
-  updated: z.string(),
-  resolved: z.string().optional(),
-  lastNotified: z.string().optional(),
-  groupId: z.string(),
-  orgId: z.string(),
-  links: z.array(LinkSchema),
+/** What clients send back of what they read is ignored. */
+const AcknowledgementSchema = z.object({
+  acknowledgedUntil: z.iso.datetime({ offset: true }).nullish(),
+  acknowledgementComment: z.string().max(200).nullish(),
+  unacknowledgeAlert: z.boolean().nullish(),
 });
-export type AlertView = z.infer<typeof AlertViewSchema>;
-const AlertListSchema = z.object({ links: z.array(LinkSchema), results: z.array(AlertViewSchema), totalCount: z.int().optional() });
+type AcknowledgementBody = z.infer<typeof AcknowledgementSchema>;
 
-export const ALERTS_API = Symbol('notification.alerts-api');
-export interface AlertsApi {
-  readonly alerts: AlertRepository;
-  readonly projects: ProjectProjection;
-}
-
-/** Alerts of a project, in the shape of the Atlas Admin API. Read only: they open and close with the condition. */
+/** Alerts of a project, in the shape of the Atlas Admin API. They open and close with their conditions; people only acknowledge them. */
 @Controller()
 export class AlertsController {
   constructor(@Inject(ALERTS_API) private readonly api: AlertsApi) {}
@@ -56,8 +43,8 @@ export class AlertsController {
     method: 'GET',
     path: '/groups/:groupId/alerts',
     versions: VERSIONS,
-    access: { project: ['GROUP_READ_ONLY'] },
-    summary: 'Returns the alerts of a project, newest first.',
+    access: READ,
+    summary: 'Returns the alerts of a project, newest first. None is ever TRACKING: a condition is told as soon as it is known.',
     query: AlertListQuerySchema,
     response: AlertListSchema,
   })
@@ -66,10 +53,10 @@ export class AlertsController {
     @ValidQuery() query: AlertListQuery,
     @BaseUrl() baseUrl: string,
   ): Promise<Page<AlertView>> {
-    const { orgId } = await this.project(groupId);
+    const { orgId } = await projectOf(this.api, groupId);
     const { alerts, total } = await this.api.alerts.list(groupId, { status: query.status, ...rowsOf(query) });
     return page(
-      alerts.map((alert) => viewOf(alert, orgId, baseUrl)),
+      alerts.map((alert) => alertView(alert, orgId, baseUrl)),
       total,
       query,
     );
@@ -79,43 +66,71 @@ export class AlertsController {
     method: 'GET',
     path: '/groups/:groupId/alerts/:alertId',
     versions: VERSIONS,
-    access: { project: ['GROUP_READ_ONLY'] },
+    access: READ,
     summary: 'Returns one alert of a project.',
     response: AlertViewSchema,
   })
   async get(@PathParam('groupId') groupId: string, @PathParam('alertId') alertId: string, @BaseUrl() baseUrl: string): Promise<AlertView> {
-    const { orgId } = await this.project(groupId);
-    const alert = await this.api.alerts.find(groupId, alertId);
-    if (alert === null) {
-      const shown = alertId.slice(0, 64);
-      throw new ApiError(404, 'ALERT_NOT_FOUND', `No alert with ID ${shown} exists in group ${groupId}.`, [shown, groupId]);
-    }
-    return viewOf(alert, orgId, baseUrl);
+    const { orgId } = await projectOf(this.api, groupId);
+    return alertView(await alertOf(this.api, groupId, alertId), orgId, baseUrl);
   }
 
-  private async project(groupId: string): Promise<{ readonly orgId: string }> {
-    const project = await awaitProjection(() => this.api.projects.findLiving(groupId));
-    if (project === undefined) throw groupNotFound(groupId);
-    return project;
+  @AtlasRoute({
+    method: 'PATCH',
+    path: '/groups/:groupId/alerts/:alertId',
+    versions: [...VERSIONS, '2024-05-30'],
+    access: WRITE,
+    summary:
+      'Acknowledges an alert, or takes that back. Until then its reminders are not sent; mails about databases that are stopped or started are.',
+    body: AcknowledgementSchema,
+    response: AlertViewSchema,
+  })
+  async acknowledge(
+    @PathParam('groupId') groupId: string,
+    @PathParam('alertId') alertId: string,
+    @ValidBody() body: AcknowledgementBody,
+    @CurrentCaller() caller: Caller,
+    @BaseUrl() baseUrl: string,
+  ): Promise<AlertView> {
+    const { orgId } = await projectOf(this.api, groupId);
+    const acknowledgement = acknowledgementOf(body, caller.clientId);
+    const alert = await this.api.alerts.acknowledge(groupId, alertId, acknowledgement, this.api.clock.now());
+    return alertView(alert ?? notFound('alert', 'ALERT_NOT_FOUND', alertId, groupId), orgId, baseUrl);
+  }
+
+  @AtlasRoute({
+    method: 'GET',
+    path: '/groups/:groupId/alerts/:alertId/alertConfigs',
+    versions: VERSIONS,
+    access: READ,
+    summary: 'Returns the alert configuration that an alert belongs to, as a list of one.',
+    query: PageQuerySchema,
+    response: AlertConfigListSchema,
+  })
+  async configs(
+    @PathParam('groupId') groupId: string,
+    @PathParam('alertId') alertId: string,
+    @ValidQuery() query: PageRequest,
+    @BaseUrl() baseUrl: string,
+  ): Promise<Page<AlertConfigView>> {
+    await projectOf(this.api, groupId);
+    const alert = await alertOf(this.api, groupId, alertId);
+    const config = await alertConfigOf(this.api, groupId, alertConfigIdOf(groupId, alert.eventType));
+    return pageOf([await alertConfigView(this.api, config, baseUrl)], query);
   }
 }
 
-/** A value that is not there is left out (Atlas): clients fail on empty times. */
-function viewOf(alert: Alert, orgId: string, baseUrl: string): AlertView {
-  return {
-    id: alert.id,
-    alertConfigId: alertConfigIdOf(alert.projectId, alert.eventType),
-    eventTypeName: alert.eventType,
-    status: alert.status,
-    created: atlasTime(alert.createdAt),
-    updated: atlasTime(alert.updatedAt),
-    ...(alert.resolvedAt && { resolved: atlasTime(alert.resolvedAt) }),
-    ...(alert.lastNotified && { lastNotified: atlasTime(alert.lastNotified) }),
-    groupId: alert.projectId,
-    orgId,
-    links: [{ rel: 'self', href: `${baseUrl}/api/atlas/v2/groups/${alert.projectId}/alerts/${alert.id}` }],
-  };
+function acknowledgementOf(body: AcknowledgementBody, by: string): Acknowledgement | null {
+  const { acknowledgedUntil, acknowledgementComment, unacknowledgeAlert } = body;
+  if (unacknowledgeAlert === true) {
+    if (acknowledgedUntil == null) return null;
+    throw new ApiError(
+      400,
+      'INVALID_ATTRIBUTE',
+      'An alert is either acknowledged or unacknowledged: acknowledgedUntil and unacknowledgeAlert exclude each other.',
+      ['unacknowledgeAlert'],
+    );
+  }
+  if (acknowledgedUntil == null) throw missingAttribute('acknowledgedUntil');
+  return { until: new Date(acknowledgedUntil), comment: acknowledgementComment ?? null, by };
 }
-
-/** Every controller of the service: what it serves, and what the generated API reference describes. */
-export const notificationControllers: readonly Type[] = [AlertsController];

@@ -92,6 +92,13 @@ export class Stage {
     await this.service.messaging.whenCaughtUp();
   }
 
+  /** Many at once, each twice, in one batch of the transport. */
+  async deliverAll<Data>(definition: EventDefinition<Data>, all: readonly Data[]): Promise<void> {
+    const envelopes = all.map((data) => envelopeOf(definition, data, this.clock.now()));
+    await this.transport.send([...envelopes, ...envelopes].map((envelope) => ({ topic: definition.topic.name, envelope })));
+    await this.service.messaging.whenCaughtUp();
+  }
+
   /** Events of this service so far: name and data. */
   async events(): Promise<{ name: string; data: NotificationState }[]> {
     const found = await this.database.query<{ envelope: EventEnvelope<NotificationState> }>(
