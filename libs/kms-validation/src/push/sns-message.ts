@@ -18,7 +18,7 @@ export const SnsMessageSchema = z.looseObject({
 export type SnsMessage = z.infer<typeof SnsMessageSchema>;
 
 /** The fields that are signed, in this order, each as its name and value on lines of their own; absent ones are left out (Amazon SNS Developer Guide). */
-const SIGNED: Readonly<Record<SnsMessage['Type'], readonly (keyof SnsMessage & string)[]>> = {
+const SIGNED: Readonly<Record<SnsMessage['Type'], readonly string[]>> = {
   Notification: ['Message', 'MessageId', 'Subject', 'Timestamp', 'TopicArn', 'Type'],
   SubscriptionConfirmation: ['Message', 'MessageId', 'SubscribeURL', 'Timestamp', 'Token', 'TopicArn', 'Type'],
   UnsubscribeConfirmation: ['Message', 'MessageId', 'SubscribeURL', 'Timestamp', 'Token', 'TopicArn', 'Type'],
