@@ -43,7 +43,7 @@ it('commits with a scope of ours pass, whatever was before', () => {
   expect(check(clone, first)).toMatchObject({ status: 0 });
 });
 
-it.each(['no type', 'feat: no scope', 'feat(elsewhere): no scope of ours', `fix(fleet): ${'long '.repeat(30)}`])(
+it.each(['no type', 'feat: no scope', 'feat(elsewhere): no scope of ours', `fix(fleet): ${'long '.repeat(40)}`])(
   'refuses %j',
   (message) => {
     const { clone, first } = repository('chore(workspace): begin', message, 'feat(fleet): after it');
