@@ -10,7 +10,7 @@ export type ProviderSource = () => KeyProvider;
 export class ProviderCache {
   private readonly entries = new Map<string, KeyProvider>();
 
-  /** `limit`: clients kept; each holds one idle connection, 5,000 of which a process can well afford. */
+  /** `limit`: clients kept, 25 KiB each; those of a provider that needs a connection or a token for each key hold that, too. */
   constructor(private readonly limit = 5_000) {}
 
   get(checkedKeyId: string, fresh: boolean, source: ProviderSource): KeyProvider {
@@ -21,7 +21,7 @@ export class ProviderCache {
       return known;
     }
     this.drop(checkedKeyId);
-    const provider = source();
+    const provider = fresh ? freshOf(source()) : source();
     this.entries.set(checkedKeyId, provider);
     const [oldest] = this.entries.keys();
     if (this.entries.size > this.limit && oldest !== undefined) this.drop(oldest);
@@ -38,4 +38,11 @@ export class ProviderCache {
     for (const provider of this.entries.values()) provider.close();
     this.entries.clear();
   }
+}
+
+/** Connections are shared by many clients; a fresh one of its own is what `fresh` makes. */
+function freshOf(provider: KeyProvider): KeyProvider {
+  const fresh = provider.fresh();
+  provider.close();
+  return fresh;
 }

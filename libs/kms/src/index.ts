@@ -39,6 +39,7 @@ export {
   type AwsKeyProviderOptions,
   type AwsKeySettings,
 } from './aws/aws-key-provider.js';
+export { AwsConnections, type AwsConnectionLimits } from './aws/aws-connections.js';
 export { awsStsRequestQuotaOf, requireAwsRole, type AwsCredentials, type AwsRole } from './aws/aws-assumed-role.js';
 export { classifyAwsError, type AwsErrorContext } from './aws/aws-error-classification.js';
 export { GcpConnections, type GcpEndpoint } from './gcp/gcp-connections.js';

@@ -1,4 +1,5 @@
 import {
+  AwsConnections,
   AwsKeyProvider,
   awsRequestQuotaOf,
   awsStsRequestQuotaOf,
@@ -49,12 +50,16 @@ export interface Adapters {
   readonly proveAwsRole: AwsRoleProof;
 }
 
+/** Connections to one region of AWS: above any sensible number of checks at the same time, and far below what a process can open. */
+const AWS_CONNECTIONS = 1_000;
+
 /** The adapters of `@atrest/kms`, each with its own call limits. */
 export function adapters({ clock, metrics }: { readonly clock: Clock; readonly metrics: Metrics }, o: AdapterSettings): Adapters {
   const limiters = (quotaOf: (region: string) => number) => new CallLimiters({ clock, sleep: sleepFor, quotaOf });
   const awsOptions: AwsKeyProviderOptions = {
     limiters: limiters(awsRequestQuotaOf),
     stsLimiters: limiters(awsStsRequestQuotaOf),
+    connections: new AwsConnections({ maxSockets: AWS_CONNECTIONS }),
     metrics,
     ...(o.awsEndpoint !== undefined && { endpoint: o.awsEndpoint }),
     ...o.aws,

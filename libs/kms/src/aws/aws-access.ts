@@ -1,8 +1,9 @@
-import { KMSClient, type KMSClientConfig } from '@aws-sdk/client-kms';
+import type { KMSClient } from '@aws-sdk/client-kms';
 import type { STSClient } from '@aws-sdk/client-sts';
 import type { CallLimiters } from '../call-limiter.js';
 import { KmsUsageError } from '../errors.js';
 import { assumeAwsRole, requireAwsRole, type AwsCredentials, type AwsRole } from './aws-assumed-role.js';
+import type { AwsConnections } from './aws-connections.js';
 import { awsPartitionOf } from './aws-regions.js';
 
 /** How clients for one key are made. */
@@ -15,17 +16,13 @@ export interface AwsAccessOptions {
   readonly endpoint?: string;
   readonly stsEndpoint?: string;
   readonly stsLimiters?: CallLimiters;
-  readonly connectionTimeoutMs: number;
-  readonly requestTimeoutMs: number;
-  readonly maxSockets: number;
+  readonly connections: AwsConnections;
   /** Measures one request to STS. */
   readonly measure: <Result>(run: () => Promise<Result>) => Promise<Result>;
 }
 
 /** A session is renewed so long before it ends: longer than a check takes, and than clocks usually differ. */
 const RENEW_BEFORE_MS = 60_000;
-
-const silent = (): void => undefined;
 
 /** Clients of AWS KMS for one key: with static credentials one for ever, with an assumed role one for each session. */
 export class AwsAccess {
@@ -66,8 +63,8 @@ export class AwsAccess {
     this.session = null;
   }
 
+  /** The connections stay: they are their owner's. */
   close(): void {
-    for (const one of [this.client, this.session?.client, this.sts]) one?.destroy();
     this.session = null;
   }
 
@@ -83,39 +80,19 @@ export class AwsAccess {
   }
 
   private kms(credentials: AwsCredentials): KMSClient {
-    const { endpoint, awsRegion } = this.options;
-    return new KMSClient({ ...this.common(), endpoint: endpoint ?? addressOf('kms', awsRegion), credentials: identityOf(credentials) });
+    const { connections, endpoint, awsRegion } = this.options;
+    return connections.kms({ awsRegion, endpoint: endpoint ?? addressOf('kms', awsRegion), credentials: identityOf(credentials) });
   }
 
   private async stsClient(): Promise<STSClient> {
     const { STSClient: Client } = await import('@aws-sdk/client-sts');
-    const { stsEndpoint, awsRegion, installation } = this.options;
+    const { connections, stsEndpoint, awsRegion, installation } = this.options;
     return new Client({
-      ...this.common(),
+      ...connections.configuration(awsRegion),
       // The region's own endpoint: the global one is in another region, and the other partitions have none.
       endpoint: stsEndpoint ?? addressOf('sts', awsRegion),
       credentials: typeof installation === 'function' ? async () => identityOf(await installation()) : identityOf(installation!),
     });
-  }
-
-  private common(): Pick<KMSClientConfig, 'region' | 'maxAttempts' | 'retryMode' | 'defaultsMode' | 'requestHandler'> {
-    const { awsRegion, connectionTimeoutMs, requestTimeoutMs, maxSockets } = this.options;
-    return {
-      region: awsRegion,
-      // `withTransientRetries` retries; two loops inside each other would take minutes against a dead endpoint.
-      maxAttempts: 1,
-      retryMode: 'standard',
-      defaultsMode: 'standard',
-      requestHandler: {
-        connectionTimeout: connectionTimeoutMs,
-        requestTimeout: requestTimeoutMs,
-        socketTimeout: requestTimeoutMs,
-        throwOnRequestTimeout: true,
-        httpAgent: { keepAlive: true, maxSockets },
-        httpsAgent: { keepAlive: true, maxSockets },
-        logger: { debug: silent, info: silent, warn: silent, error: silent },
-      },
-    };
   }
 }
 

@@ -16,6 +16,7 @@ import { assertWrappable, ciphertextFor } from '../wrapped-blob.js';
 import { classifyAwsError } from './aws-error-classification.js';
 import { AwsAccess } from './aws-access.js';
 import type { AwsCredentials, AwsRole } from './aws-assumed-role.js';
+import { AwsConnections, type AwsConnectionLimits } from './aws-connections.js';
 import { awsRegionOf, parseAwsKeyArn, type AtlasAwsRegion } from './aws-regions.js';
 
 /** What a project gives us to use its key: an access key of its own, or a role that trusts this installation. */
@@ -26,7 +27,7 @@ export type AwsKeySettings = {
 } & (AwsCredentials | { readonly role: AwsRole });
 
 /** What the operator of Atrest decides for every AWS key. */
-export interface AwsKeyProviderOptions {
+export interface AwsKeyProviderOptions extends AwsConnectionLimits {
   readonly limiters: CallLimiters;
   readonly metrics: Metrics;
   /**
@@ -40,12 +41,8 @@ export interface AwsKeyProviderOptions {
   readonly installation?: AwsCredentials | (() => Promise<AwsCredentials>);
   /** The limit of this installation's own account at AWS STS (`awsStsRequestQuotaOf`); none when left out. */
   readonly stsLimiters?: CallLimiters;
-  /** 5 s: far above AWS's usual tens of milliseconds, and two tries fit into a check of 30 s. The SDK's own default is none. */
-  readonly connectionTimeoutMs?: number;
-  /** Until the answer begins, and again for each silence within it. */
-  readonly requestTimeoutMs?: number;
-  /** Connections that one client opens at the same time. A check uses one. */
-  readonly maxSockets?: number;
+  /** Shared with other keys; left out, the provider has connections of its own, with the limits given here. A fresh provider always has its own. */
+  readonly connections?: AwsConnections;
 }
 
 /** `Encrypt` and `Decrypt` with AES-256-GCM inside AWS KMS; the context is AWS's encryption context. */
@@ -66,9 +63,11 @@ export class AwsKeyProvider implements KeyProvider {
   readonly provider = 'AWS';
   private readonly region: string;
   private readonly access: AwsAccess;
+  private readonly connections: AwsConnections;
   private readonly deadlineMs: number;
+  /** Ends what is in flight when the provider is closed; null then. */
+  private inFlight: Set<AbortController> | null = new Set();
   private accountId: string | null;
-  private closed = false;
 
   constructor(
     private readonly settings: AwsKeySettings,
@@ -78,8 +77,8 @@ export class AwsKeyProvider implements KeyProvider {
     if (region === null) throw new KmsUsageError(`No AWS KMS key can live in the region ${settings.region}.`);
     this.region = region;
     this.accountId = parseAwsKeyArn(settings.keyId)?.accountId ?? null;
-    const { connectionTimeoutMs = 5_000, requestTimeoutMs = 5_000, maxSockets = 10 } = options;
-    this.deadlineMs = connectionTimeoutMs + requestTimeoutMs;
+    this.connections = options.connections ?? new AwsConnections(options);
+    this.deadlineMs = this.connections.connectionTimeoutMs + this.connections.requestTimeoutMs;
     const { endpoint, stsEndpoint, installation, stsLimiters } = options;
     this.access = new AwsAccess({
       awsRegion: region,
@@ -88,9 +87,7 @@ export class AwsKeyProvider implements KeyProvider {
       ...(endpoint !== undefined && { endpoint }),
       ...(stsEndpoint !== undefined && { stsEndpoint }),
       ...(stsLimiters !== undefined && { stsLimiters }),
-      connectionTimeoutMs,
-      requestTimeoutMs,
-      maxSockets,
+      connections: this.connections,
       measure: (run) => this.measured('AssumeRole', run),
     });
   }
@@ -171,12 +168,17 @@ export class AwsKeyProvider implements KeyProvider {
   }
 
   fresh(): AwsKeyProvider {
-    return new AwsKeyProvider(this.settings, this.options);
+    const { connections: shared, ...options } = this.options;
+    const limits = shared && { connectionTimeoutMs: shared.connectionTimeoutMs, requestTimeoutMs: shared.requestTimeoutMs };
+    return new AwsKeyProvider(this.settings, { ...options, ...limits });
   }
 
   close(): void {
-    this.closed = true;
+    const ended = this.inFlight ?? [];
+    this.inFlight = null;
+    for (const call of ended) call.abort();
     this.access.close();
+    if (this.options.connections === undefined) this.connections.close();
   }
 
   /** Takes an alias no more than other keys than symmetric ones, and a permission of its own: without it the description says less. */
@@ -201,12 +203,12 @@ export class AwsKeyProvider implements KeyProvider {
     accountId: string | null,
     send: (client: KMSClient, abortSignal: AbortSignal) => Promise<Answer>,
   ): Promise<Answer> {
-    if (this.closed) throw new KmsUsageError('This key provider was closed.');
+    if (this.inFlight === null) throw new KmsUsageError('This key provider was closed.');
     // Until an answer names the account, the credentials stand for it: both have the same owner in nearly every case.
     const owner = 'role' in this.settings ? this.settings.role.roleArn : this.settings.accessKeyId;
     await this.options.limiters.acquire(accountId ?? owner, this.region);
     const { client, reused } = await this.withDeadline((signal) => this.access.get(signal));
-    const attempt = (via: KMSClient): Promise<Answer> => this.measured(operation, () => this.withDeadline((signal) => send(via, signal)));
+    const attempt = (via: KMSClient): Promise<Answer> => this.measured(operation, () => this.over(via, send));
     try {
       return await attempt(client);
     } catch (error) {
@@ -219,6 +221,18 @@ export class AwsKeyProvider implements KeyProvider {
     return attempt(renewed.client);
   }
 
+  private async over<Answer>(via: KMSClient, send: (client: KMSClient, abortSignal: AbortSignal) => Promise<Answer>): Promise<Answer> {
+    const { systemClockOffset } = via.config;
+    try {
+      return await this.withDeadline((signal) => send(via, signal));
+    } catch (error) {
+      if (this.inFlight !== null && this.verdict(error).reason === 'TIMEOUT') this.connections.noAnswer();
+      throw error;
+    } finally {
+      if (via.config.systemClockOffset !== systemClockOffset) this.connections.clockOffsetMs = via.config.systemClockOffset;
+    }
+  }
+
   private measured<Result>(operation: string, run: () => Promise<Result>): Promise<Result> {
     return measured(this.options.metrics, { provider: this.provider, operation, verdict: (error) => this.verdict(error) }, run);
   }
@@ -226,11 +240,13 @@ export class AwsKeyProvider implements KeyProvider {
   /** The last resort against an answer that trickles: no single time-out of the SDK covers a whole request. */
   private async withDeadline<Result>(run: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
     const deadline = new AbortController();
+    this.inFlight?.add(deadline);
     const timer = setTimeout(() => deadline.abort(), this.deadlineMs);
     try {
       return await run(deadline.signal);
     } finally {
       clearTimeout(timer);
+      this.inFlight?.delete(deadline);
     }
   }
 }
