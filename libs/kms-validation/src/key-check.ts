@@ -64,7 +64,8 @@ export async function checkKey(provider: KeyProvider, key: KeyToCheck, options: 
   const { clock, observer, timeLimitMs, callLimitMs } = options;
   const wraps = key.wrapDue || key.binding.namesAlias(key.settings);
   // A wrap that hangs must not cost the unwrap its time: what counts is the unwrap.
-  const budgetMs = timeLimitMs - (wraps ? callLimitMs : 0) - (key.describeDue ? callLimitMs : 0);
+  const budgetMs = timeLimitMs - (wraps ? callLimitMs : 0);
+  const beganAt = clock.now().getTime();
   const verdict = await withTransientRetries(
     () => checkCanary(provider, key.canary, key.context),
     (result) => result,
@@ -74,8 +75,10 @@ export async function checkKey(provider: KeyProvider, key: KeyToCheck, options: 
   const evidence = toEvidence(verdict, at, observer);
   const findings = findingsOf(verdict, at);
   const wrap = verdict.kind === 'usable' && wraps ? await checkWrap(provider, key, clock) : { findings: [], provenAt: null };
-  // While the KMS cannot be asked there is nothing to learn; a key that was just refused may have a date to tell.
-  const asked = key.describeDue && verdict.kind !== 'transient';
+  // While the KMS cannot be asked there is nothing to learn; a key that was just refused may have a date to tell. It takes up to two requests, which
+  // must not cost the verdict: a check that runs out of time has learnt nothing.
+  const leftMs = timeLimitMs - (clock.now().getTime() - beganAt);
+  const asked = key.describeDue && verdict.kind !== 'transient' && leftMs >= 2 * callLimitMs;
   const description = asked ? await describeKey(provider) : null;
   return {
     evidence,

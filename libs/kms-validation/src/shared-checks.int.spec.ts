@@ -81,10 +81,9 @@ describe('one check for every configuration on a key', () => {
     const before = requests();
     for (let check = 0; check < 6; check += 1) await stage.tick(service);
     const asked = stage.kms.calls().slice(before);
-    expect(asked.map(({ encryptionContext }) => encryptionContext?.['atrest:project'])).toEqual([
-      ...projects.toSorted(),
-      ...projects.toSorted(),
-    ]);
+    const turns = asked.map(({ encryptionContext }) => encryptionContext?.['atrest:project'] ?? '');
+    expect(turns.slice(0, 3).toSorted()).toEqual(projects.toSorted());
+    expect(turns.slice(3)).toEqual(turns.slice(0, 3));
   });
 
   it('F15 a canary that was damaged makes its own configuration INVALID and no other on the key', async () => {
