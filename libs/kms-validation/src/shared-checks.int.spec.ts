@@ -82,7 +82,7 @@ describe('one check for every configuration on a key', () => {
     for (let check = 0; check < 6; check += 1) await stage.tick(service);
     const asked = stage.kms.calls().slice(before);
     const turns = asked.map(({ encryptionContext }) => encryptionContext?.['atrest:project'] ?? '');
-    expect(turns.slice(0, 3).toSorted()).toEqual(projects.toSorted());
+    expect(new Set(turns.slice(0, 3))).toEqual(new Set(projects));
     expect(turns.slice(3)).toEqual(turns.slice(0, 3));
   });
 
