@@ -134,11 +134,14 @@ export async function createNotificationService(
   const loop = new BackgroundLoop({
     name: 'mail delivery',
     intervalMs: DELIVERY_INTERVAL_MS,
-    run: async () => {
-      await incidents.page();
-      return delivery.run();
-    },
+    run: () => delivery.run(),
     onError: (error) => logger.error({ err: error }, 'mail delivery failed; it goes on'),
+  });
+  const pages = new BackgroundLoop({
+    name: 'messages about incidents',
+    intervalMs: DELIVERY_INTERVAL_MS,
+    run: () => incidents.page(),
+    onError: (error) => logger.error({ err: error }, 'messages about incidents could not be made; it goes on'),
   });
   let unlisten: (() => Promise<void>) | null = null;
 
@@ -165,10 +168,12 @@ export async function createNotificationService(
       await messaging.start();
       unlisten = await database.listen(DELIVERY_CHANNEL, () => loop.wake());
       loop.start();
+      pages.start();
     },
     async stop() {
       await messaging.stop();
       await unlisten?.();
+      await pages.stop();
       await loop.stop();
       transport.close();
       await database.close();

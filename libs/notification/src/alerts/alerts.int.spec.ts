@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import {
   clusterCreated,
   keyConfigurationInvalidated,
@@ -6,91 +5,27 @@ import {
   keyConfigurationSaved,
   keyConfigurationUnreachable,
   keyConfigurationValidated,
-  newObjectId,
   projectCreated,
-  serviceAccountChanged,
-  signingKeyCreated,
   type Role,
 } from '@atrest/contracts';
-import { ACCESS_TOKEN_ALGORITHM, ACCESS_TOKEN_AUDIENCE, ACCESS_TOKEN_TYPE } from '@atrest/platform-auth';
-import { createHttpApp, type HttpApp } from '@atrest/platform-http';
-import { createLogger } from '@atrest/platform-logging';
-import { Metrics } from '@atrest/platform-metrics';
-import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  clusterState,
-  DAY,
-  following,
-  HOUR,
-  invalid,
-  keyState,
-  projectState,
-  PUBLIC_URL,
-  Stage,
-  START,
-} from '../test-support/stage.contract.js';
-
-interface AlertsAnswer {
-  readonly status: number;
-  readonly body: { readonly results?: { readonly id: string }[]; readonly errorCode?: string } & Record<string, unknown>;
-}
+import { AlertsHttp, type AlertsAnswer } from '../test-support/http.contract.js';
+import { clusterState, following, HOUR, invalid, keyState, projectState, Stage, START } from '../test-support/stage.contract.js';
 
 describe('alerts of a project over HTTP', () => {
   let stage: Stage;
-  let http: HttpApp;
-  let url: string;
-  let privateKey: CryptoKey;
+  let api: AlertsHttp;
+  const get = (path: string, token: string): Promise<AlertsAnswer> => api.send('GET', path, token);
+  const tokenFor = (role: Role, projectId: string): Promise<string> => api.tokenFor(role, projectId);
 
   beforeAll(async () => {
     stage = await Stage.open('alerts');
-    http = await createHttpApp({
-      modules: [stage.service.module],
-      logger: createLogger({ service: 'http', level: 'silent' }),
-      metrics: new Metrics(),
-    });
-    url = await http.listen(0, '127.0.0.1');
-    const pair = await generateKeyPair(ACCESS_TOKEN_ALGORITHM, { extractable: true });
-    privateKey = pair.privateKey;
-    const { kty = '', crv = '', x = '', y = '' } = await exportJWK(pair.publicKey);
-    const until = new Date(START.getTime() + 365 * DAY).toISOString();
-    await stage.deliver(signingKeyCreated, { kid: 'k1', publicJwk: { kty, crv, x, y }, signsUntil: until, acceptedUntil: until });
+    api = await AlertsHttp.open(stage);
   });
   afterAll(async () => {
-    await http.close();
+    await api.close();
     await stage.close();
   });
-
-  async function tokenFor(role: Role, projectId: string): Promise<string> {
-    const clientId = `mdb_sa_id_${newObjectId()}`;
-    const grants = [{ role, orgId: null, projectId }];
-    await stage.deliver(serviceAccountChanged, {
-      clientId,
-      orgId: newObjectId(),
-      name: 'test',
-      grants,
-      signingKeys: [],
-      deletedAt: null,
-      revision: 1,
-    });
-    const now = Math.floor(stage.clock.now().getTime() / 1_000);
-    return new SignJWT({})
-      .setProtectedHeader({ alg: ACCESS_TOKEN_ALGORITHM, typ: ACCESS_TOKEN_TYPE, kid: 'k1' })
-      .setSubject(clientId)
-      .setJti(randomUUID())
-      .setIssuer(PUBLIC_URL)
-      .setAudience(ACCESS_TOKEN_AUDIENCE)
-      .setIssuedAt(now)
-      .setExpirationTime(now + 3_600)
-      .sign(privateKey);
-  }
-
-  async function get(path: string, token: string): Promise<AlertsAnswer> {
-    const response = await fetch(`${url}/api/atlas/v2${path}`, {
-      headers: { accept: 'application/vnd.atlas.2025-03-12+json', authorization: `Bearer ${token}` },
-    });
-    return { status: response.status, body: (await response.json()) as AlertsAnswer['body'] };
-  }
 
   it('opens with the condition, closes with it, and reads as Atlas writes it', async () => {
     const project = projectState({ 'a@example.com': ['GROUP_OWNER'] });
@@ -118,7 +53,7 @@ describe('alerts of a project over HTTP', () => {
       lastNotified: '2026-11-23T12:01:30Z',
       groupId: project.id,
       orgId: project.orgId,
-      links: [{ rel: 'self', href: `${url}/api/atlas/v2${path}/${alert?.id}` }],
+      links: [{ rel: 'self', href: `${api.url}/api/atlas/v2${path}/${alert?.id}` }],
     });
     expect(open.body).toMatchObject({ totalCount: 1, links: [{ rel: 'self' }] });
     expect((await get(`${path}/${alert?.id}`, token)).body).toEqual(alert);

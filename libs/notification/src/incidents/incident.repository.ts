@@ -36,17 +36,25 @@ export interface PageTimes {
 export class IncidentRepository {
   constructor(private readonly database: ServiceDatabase) {}
 
-  /** `opened`: it is the first that was heard of the incident. */
+  /** `opened`: it is the first that was heard of the incident. `known-already`: it was part of one that is closed. */
   async apply(
     tx: Transaction,
     configuration: KeyConfigurationState,
     change: IncidentChange,
     times: PageTimes,
-  ): Promise<'opened' | 'applied'> {
+  ): Promise<'opened' | 'applied' | 'known-already'> {
     if (change.change === 'settle') {
       await this.settle(tx, configuration.id, change, times);
       return 'applied';
     }
+    // One trouble of one configuration is known by when it began: a rebuild of the projections hears of it once more.
+    const over = await rows(
+      tx,
+      `SELECT 1 FROM operator_incident_entry e JOIN operator_incident i ON i.id = e.incident_id
+       WHERE e.configuration_id = $1 AND e.kind = $2 AND e.since = $3 AND i.closed_at IS NOT NULL LIMIT 1`,
+      [configuration.id, change.kind, change.since],
+    );
+    if (over.length > 0) return 'known-already';
     const { id, opened } = await this.open(tx, change.kind, change.cause, times);
     await rows(
       tx,

@@ -1,9 +1,9 @@
 import type { BreakerIncident, EventEnvelope, KeyConfigurationState } from '@atrest/contracts';
 import type { Logger } from '@atrest/platform-logging';
-import { signalAfterCommit, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
+import type { ServiceDatabase, Transaction } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
 import type { KeyConfigurationEventName } from '../alerts/alert.js';
-import { DELIVERY_CHANNEL, type Notifier } from '../delivery/notifier.js';
+import type { Notifier } from '../delivery/notifier.js';
 import { kmsUnreachablePage, shutdownsHeldPage } from '../messages/operator-messages.js';
 import { incidentChanges, judgeIncident, type IncidentKind } from './incident.js';
 import type { IncidentRepository, PageTimes } from './incident.repository.js';
@@ -33,7 +33,6 @@ export class Incidents {
     for (const change of incidentChanges(name, event.data, new Date(event.time))) {
       const outcome = await this.parts.repository.apply(tx, event.data, change, this.times());
       if (outcome === 'opened') this.raise(change.kind, { projectId: event.data.projectId, provider: event.data.provider });
-      if (change.change === 'join') signalAfterCommit(tx, DELIVERY_CHANNEL);
     }
   }
 

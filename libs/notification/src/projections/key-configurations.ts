@@ -18,7 +18,8 @@ export class KeyConfigurationProjection {
       tx,
       `INSERT INTO key_configuration (id, project_id, provider, mode, epoch, rotation_reminder_days, revision) VALUES ($1, $2, $3, $4, $5, $6, $7)
        ON CONFLICT (id) DO UPDATE SET provider = EXCLUDED.provider, mode = EXCLUDED.mode, epoch = EXCLUDED.epoch,
-         rotation_reminder_days = COALESCE(EXCLUDED.rotation_reminder_days, key_configuration.rotation_reminder_days), revision = EXCLUDED.revision
+         rotation_reminder_days = CASE WHEN $8 THEN EXCLUDED.rotation_reminder_days ELSE key_configuration.rotation_reminder_days END,
+         revision = EXCLUDED.revision
        WHERE key_configuration.revision < EXCLUDED.revision RETURNING id`,
       [
         configuration.id,
@@ -28,6 +29,8 @@ export class KeyConfigurationProjection {
         configuration.epoch ?? null,
         configuration.rotation?.reminderDays ?? null,
         configuration.revision,
+        // Not every event tells of it.
+        configuration.rotation !== undefined,
       ],
     );
     return written.length === 1 ? (before[0] ?? { mode: null, epoch: null }) : 'known-already';
