@@ -3,7 +3,6 @@ import { chooseStepUp, initialConfiguration, MongodConnection, parseAddress, typ
 
 import type { MembershipStep } from './membership.js';
 import type { ProcessProbe } from './process-probe.js';
-import { reconfigure, stepDown } from './set-commands.js';
 
 /** The result of a command that changes a replica set or a cluster. */
 export type AdministrationOutcome =
@@ -60,18 +59,18 @@ export async function addShards(connection: MongodConnection, goal: ProcessGoal,
 
 /** Gives the set its next configuration, made from the one that was seen: when it has changed since, the set refuses it. */
 export async function changeMembers(
-  probe: Pick<ProcessProbe, 'address' | 'view'>,
+  probe: Pick<ProcessProbe, 'connection' | 'view'>,
   step: Extract<MembershipStep, { kind: 'reconfigure' }>,
 ): Promise<AdministrationOutcome> {
   const configuration = probe.view.membership?.configuration;
   if (!configuration) return { ok: 'too-early' };
   const next = { ...configuration, version: Number(configuration['version']) + 1, members: step.members };
-  return named(await reconfigure(probe.address, next), `The replica set could not be changed (${step.what})`);
+  return named(await probe.connection.reconfigure(next), `The replica set could not be changed (${step.what})`);
 }
 
 /** Has this primary hand over. That the connection is lost is no failure: some servers close all when they step down. */
-export async function yieldPrimary(probe: Pick<ProcessProbe, 'address'>): Promise<AdministrationOutcome> {
-  const outcome = await stepDown(probe.address);
+export async function yieldPrimary(probe: Pick<ProcessProbe, 'connection'>): Promise<AdministrationOutcome> {
+  const outcome = await probe.connection.stepDown();
   return !outcome.ok && outcome.failure.kind === 'unreachable' ? done : named(outcome, 'The primary could not step down');
 }
 

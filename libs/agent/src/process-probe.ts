@@ -11,7 +11,6 @@ import {
 import { BackgroundLoop } from '@atrest/platform-time';
 import { missingShards, type RouterView, type SetView } from './converge.js';
 import { nextMembershipStep, type MembershipStep, type SetConfiguration } from './membership.js';
-import { setConfiguration, setHosts } from './set-commands.js';
 
 /** What a server said of itself when it was last asked. */
 export interface ProbeView {
@@ -79,10 +78,6 @@ export class ProcessProbe {
     return this.#view;
   }
 
-  get address(): MongodAddress {
-    return this.#options.address;
-  }
-
   /** It has been asked, whether it answered or not. */
   get asked(): boolean {
     return this.#asked;
@@ -143,7 +138,7 @@ export class ProcessProbe {
   }
 
   async #lookAtMembers(changes: ReplicaSetChanges): Promise<MembershipView> {
-    const [configured, status] = await Promise.all([setConfiguration(this.#options.address), this.#connection.replicaSetStatus()]);
+    const [configured, status] = await Promise.all([this.#connection.setConfiguration(), this.#connection.replicaSetStatus()]);
     if (configured.ok && status.ok) {
       const { version, members } = configured.value as unknown as SetConfiguration;
       return {
@@ -155,7 +150,7 @@ export class ProcessProbe {
     const { failure } = configured.ok ? (status as Extract<typeof status, { ok: false }>) : configured;
     if (failure.kind !== 'unauthorized') return { step: { kind: 'wait', because: failure.message }, members: null, configuration: null };
     // Who has the rights can change the set by hand; that it has happened is told to everybody.
-    const hosts = valueOf(await setHosts(this.#options.address));
+    const hosts = valueOf(await this.#connection.setHosts());
     const because =
       'The agent has no right to change this replica set. Do it yourself: ' +
       [...changes.joining.map((member) => `rs.add("${member.host}")`), ...changes.leaving.map((host) => `rs.remove("${host}")`)].join(', ');

@@ -30,6 +30,11 @@ export interface ShardEntry {
 
 /** addShard waits for the shard's primary; the server itself gives up after 20 s. */
 const ADD_SHARD_LIMIT_MS = 30_000;
+/** Time for a command that the set has to agree on; a reconfiguration waits for a majority. */
+const SET_LIMIT_MS = 20_000;
+/** How long a primary that steps down waits for another member to catch up, and how long it is no candidate afterwards; the server's own defaults. */
+const CATCH_UP_SECONDS = 10;
+const NO_CANDIDATE_SECONDS = 60;
 
 /** Where to reach a local process: by the loopback when it listens there, because of the localhost exception and because names may not resolve. */
 export function localAddress(bindIp: string, port: number): MongodAddress {
@@ -92,6 +97,32 @@ export class MongodConnection {
   /** Has this member call an election. `election-failed` is an ordinary answer. */
   async stepUp(): Promise<CommandOutcome<void>> {
     return nothing(await this.#admin({ replSetStepUp: 1 }, 15_000));
+  }
+
+  /** The configuration of the set as this member has it. Needs a right where there is access control. */
+  async setConfiguration(): Promise<CommandOutcome<Record<string, unknown>>> {
+    const outcome = await this.#admin({ replSetGetConfig: 1 });
+    return outcome.ok ? { ok: true, value: outcome.value['config'] as Record<string, unknown> } : outcome;
+  }
+
+  /**
+   * Gives the set another configuration; only its primary does. Refused unless its version is the next one, so that an order that comes
+   * twice does no harm.
+   */
+  async reconfigure(configuration: Record<string, unknown>): Promise<CommandOutcome<void>> {
+    return nothing(await this.#admin({ replSetReconfig: configuration, maxTimeMS: SET_LIMIT_MS }, SET_LIMIT_MS));
+  }
+
+  /** Has a primary hand over to another member. Refused when none catches up in time: the primary stays. */
+  async stepDown(): Promise<CommandOutcome<void>> {
+    return nothing(await this.#admin({ replSetStepDown: NO_CANDIDATE_SECONDS, secondaryCatchUpPeriodSecs: CATCH_UP_SECONDS }, SET_LIMIT_MS));
+  }
+
+  /** `host:port` of every member that is not hidden, as any member tells everybody. */
+  async setHosts(): Promise<CommandOutcome<string[]>> {
+    const outcome = await this.#admin({ hello: 1 });
+    if (!outcome.ok) return outcome;
+    return { ok: true, value: ['hosts', 'passives', 'arbiters'].flatMap((kind) => (outcome.value[kind] as string[] | undefined) ?? []) };
   }
 
   /** Only on mongos. */
