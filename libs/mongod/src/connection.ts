@@ -115,7 +115,9 @@ export class MongodConnection {
 
   /** Has a primary hand over to another member. Refused when none catches up in time: the primary stays. */
   async stepDown(): Promise<CommandOutcome<void>> {
-    return nothing(await this.#admin({ replSetStepDown: NO_CANDIDATE_SECONDS, secondaryCatchUpPeriodSecs: CATCH_UP_SECONDS }, SET_LIMIT_MS));
+    return nothing(
+      await this.#admin({ replSetStepDown: NO_CANDIDATE_SECONDS, secondaryCatchUpPeriodSecs: CATCH_UP_SECONDS }, SET_LIMIT_MS),
+    );
   }
 
   /** `host:port` of every member that is not hidden, as any member tells everybody. */
