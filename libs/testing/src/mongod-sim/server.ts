@@ -1,7 +1,7 @@
 import type { Faults } from './control/faults.js';
-import type { Access } from './access/access.js';
-import type { BackupCursors } from './commands/backup-cursor.js';
-import type { Cursors } from './commands/cursors.js';
+import type { Doc } from './bson-values.js';
+import type { CommandContext, CommandTable } from './commands/command.js';
+import type { CursorSource, Cursors } from './commands/cursors.js';
 import type { DataWriter } from './storage/data-writer.js';
 import type { StorageEngine } from './storage/engine.js';
 import type { FsyncLock } from './storage/fsync-lock.js';
@@ -38,15 +38,32 @@ export interface ServerBase {
   stop(request: StopRequest): Promise<void>;
 }
 
+/** Who may do what, as commands ask for it. Declared here, because whoever answers needs the whole server. */
+export interface AccessControl {
+  /** Throws Unauthorized (13). */
+  admit(context: CommandContext): void;
+  /** What a login adds to the reply of `hello`. */
+  greet(context: CommandContext): Doc;
+  /** The commands that log in and out. */
+  commands(): CommandTable;
+}
+
+/** `$backupCursor` and `$backupCursorExtend`, as commands ask for them. */
+export interface Backup {
+  readonly isOpen: boolean;
+  open(): CursorSource;
+  extend(operand: unknown): Promise<CursorSource>;
+}
+
 /** The parts of a running mongod, as its commands see them. */
 export interface MongodServer extends ServerBase {
   engine: StorageEngine;
   writer: DataWriter;
   cursors: Cursors;
-  backup: BackupCursors;
+  backup: Backup;
   fsyncLock: FsyncLock;
   /** Absent without a key file: then everybody may do everything. */
-  access: Access | undefined;
+  access: AccessControl | undefined;
   /** Absent when the server runs without --replSet. */
   replication: Replication | undefined;
 }

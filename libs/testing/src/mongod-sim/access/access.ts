@@ -4,7 +4,7 @@ import { CommandError } from '../commands/command-error.js';
 import type { CommandContext, CommandTable } from '../commands/command.js';
 import { type Doc, isDocument, stringOf } from '../bson-values.js';
 import { internalKey } from '../process/key-file.js';
-import type { MongodServer } from '../server.js';
+import type { AccessControl, MongodServer } from '../server.js';
 import type { ClientConnection } from '../wire/server.js';
 import { actionOf } from './command-actions.js';
 import { type Role, localhostMay, mayDo } from './roles.js';
@@ -20,7 +20,7 @@ interface Login {
 }
 
 /** Logins and rights of one server with a key file: nobody may do anything but log in, except on the localhost while there is no user. */
-export class Access {
+export class Access implements AccessControl {
   readonly #server: MongodServer;
   readonly #keyFile: string;
   readonly #logins = new WeakMap<ClientConnection, Login>();

@@ -2,7 +2,7 @@ import { UUID } from 'bson';
 import { join } from 'node:path';
 import { type Doc, isDocument } from '../bson-values.js';
 import { opTimeDocument, opTimeFrom } from '../replication/op-time.js';
-import type { MongodServer } from '../server.js';
+import type { Backup, MongodServer } from '../server.js';
 import { KEY_DATABASE } from '../storage/key-database.js';
 import { CommandError } from './command-error.js';
 import type { CursorSource } from './cursors.js';
@@ -32,7 +32,7 @@ class BackupSource implements CursorSource {
  * `$backupCursor`: while one is open, the files of the last checkpoint stay as they are and the journal only grows. One at a time. It is open until it
  * is killed: the end of the connection that opened it changes nothing.
  */
-export class BackupCursors {
+export class BackupCursors implements Backup {
   readonly #server: MongodServer;
   #open: UUID | undefined;
 
