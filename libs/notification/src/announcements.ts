@@ -7,6 +7,8 @@ import type { AlertConfigRepository } from './alerts/alert-config.repository.js'
 import type { AlertRepository } from './alerts/alert.repository.js';
 import type { NotificationRepository } from './delivery/notification.repository.js';
 import type { Notifier } from './delivery/notifier.js';
+import { eventTypeOf } from './events/project-event.js';
+import type { ProjectEventRepository } from './events/project-event.repository.js';
 import type { Incidents } from './incidents/incidents.js';
 import type { KeyEventMessages, Message } from './key-event-messages.js';
 import { concernMessage } from './messages/attention-messages.js';
@@ -32,6 +34,7 @@ export interface AnnouncementParts {
   readonly alerts: AlertRepository;
   readonly alertConfigs: AlertConfigRepository;
   readonly incidents: Incidents;
+  readonly events: ProjectEventRepository;
   readonly messages: KeyEventMessages;
   readonly notifications: NotificationRepository;
   readonly notifier: Notifier;
@@ -44,13 +47,15 @@ export class Announcements {
   constructor(private readonly parts: AnnouncementParts) {}
 
   async ofKeyConfiguration(tx: Transaction, name: KeyConfigurationEventName, event: EventEnvelope<KeyConfigurationState>): Promise<void> {
-    const { configurations, alertConfigs, incidents, messages, clock, logger } = this.parts;
+    const { configurations, alertConfigs, incidents, events, messages, clock, logger } = this.parts;
     const { data: configuration } = event;
     const before = await configurations.remember(tx, configuration);
     if (before === 'known-already') {
       logger.debug({ eventId: event.id, type: event.type }, 'this or a newer event of the key configuration is known');
       return;
     }
+    const eventType = eventTypeOf(name, configuration.provider);
+    if (eventType !== null) await events.add(tx, configuration, eventType, new Date(event.time));
     await alertConfigs.ensure(tx, configuration.projectId, configuration.provider, clock.now());
     const disabled = await alertConfigs.disabled(tx, configuration.projectId);
     await this.changeAlerts(tx, name, event, before.epoch, disabled);

@@ -15,11 +15,14 @@ import type { MailTransport } from './delivery/mail-transport.js';
 import { NotificationRepository } from './delivery/notification.repository.js';
 import { DELIVERY_CHANNEL, Notifier } from './delivery/notifier.js';
 import { SmtpMailTransport } from './delivery/smtp-mail-transport.js';
+import { EVENT_DAYS } from './events/project-event.js';
+import { ProjectEventRepository } from './events/project-event.repository.js';
 import { IncidentRepository } from './incidents/incident.repository.js';
 import { Incidents } from './incidents/incidents.js';
 import { KeyEventMessages } from './key-event-messages.js';
 import { Notifications1795392200000 } from './migrations/1795392200000-notifications.js';
 import { IncidentsAndAlertSettings1795480800000 } from './migrations/1795480800000-incidents-and-alert-settings.js';
+import { ProjectEvents1795480900000 } from './migrations/1795480900000-project-events.js';
 import { ClusterProjection } from './projections/clusters.js';
 import { notificationConsumes, notificationHandlers } from './projections/handlers.js';
 import { KeyConfigurationProjection } from './projections/key-configurations.js';
@@ -44,6 +47,9 @@ export interface NotificationOptions {
 /** How often due messages are looked for without a wake-up, in milliseconds: a sixth of the shortest pause between attempts. */
 const DELIVERY_INTERVAL_MS = 5_000;
 
+const DAY_MS = 24 * 3_600_000;
+const FORGET_INTERVAL_MS = 3_600_000;
+
 @Module({})
 class NotificationModule {}
 
@@ -51,6 +57,8 @@ export interface NotificationService extends Service {
   readonly notifications: NotificationRepository;
   /** When something is to be told of an incident next; null when nothing is. */
   nextPageAt(): Promise<Date | null>;
+  /** Deletes what is kept no longer. */
+  forget(): Promise<void>;
   /** Sends whatever is due now. The running service does it by itself. */
   deliverDue(): Promise<void>;
 }
@@ -67,11 +75,18 @@ export async function createNotificationService(
   const database = await ServiceDatabase.open({
     service,
     ...dependencies.database,
-    migrations: [...messagingMigrations, ...accessMigrations, Notifications1795392200000, IncidentsAndAlertSettings1795480800000],
+    migrations: [
+      ...messagingMigrations,
+      ...accessMigrations,
+      Notifications1795392200000,
+      IncidentsAndAlertSettings1795480800000,
+      ProjectEvents1795480900000,
+    ],
     logger,
     metrics,
   });
   const store = new AccessStore(database, clock);
+  const projectEvents = new ProjectEventRepository(database);
   const publisher = new EventPublisher(service, clock);
   const projects = new ProjectProjection(database);
   const clusters = new ClusterProjection();
@@ -101,6 +116,7 @@ export async function createNotificationService(
     alerts,
     alertConfigs,
     incidents,
+    events: projectEvents,
     messages: new KeyEventMessages({ clusters, alerts, clock, publicUrl: options.publicUrl }),
     notifications,
     notifier,
@@ -143,10 +159,17 @@ export async function createNotificationService(
     run: () => incidents.page(),
     onError: (error) => logger.error({ err: error }, 'messages about incidents could not be made; it goes on'),
   });
+  const forget = (): Promise<void> => projectEvents.prune(new Date(clock.now().getTime() - EVENT_DAYS * DAY_MS));
+  const forgetting = new BackgroundLoop({
+    name: 'old events',
+    intervalMs: FORGET_INTERVAL_MS,
+    run: forget,
+    onError: (error) => logger.error({ err: error }, 'old events could not be deleted; it goes on'),
+  });
   let unlisten: (() => Promise<void>) | null = null;
 
   const access = accessModule({ store, clock, logger, issuer: options.issuer ?? options.publicUrl, projects });
-  const api: AlertsApi = { alerts, alertConfigs, configurations, projects, clock };
+  const api: AlertsApi = { alerts, alertConfigs, configurations, events: projectEvents, projects, clock };
   const module: DynamicModule = {
     module: NotificationModule,
     imports: [access],
@@ -159,6 +182,7 @@ export async function createNotificationService(
     module,
     messaging,
     notifications,
+    forget,
     nextPageAt: () => incidents.nextDueAt(),
     async deliverDue() {
       await incidents.page();
@@ -169,10 +193,12 @@ export async function createNotificationService(
       unlisten = await database.listen(DELIVERY_CHANNEL, () => loop.wake());
       loop.start();
       pages.start();
+      forgetting.start();
     },
     async stop() {
       await messaging.stop();
       await unlisten?.();
+      await forgetting.stop();
       await pages.stop();
       await loop.stop();
       transport.close();

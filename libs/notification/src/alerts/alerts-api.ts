@@ -2,6 +2,7 @@ import { ApiError, groupNotFound } from '@atrest/platform-http';
 import { awaitProjection } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
 import { z } from 'zod';
+import type { ProjectEventRepository } from '../events/project-event.repository.js';
 import type { KeyConfigurationProjection } from '../projections/key-configurations.js';
 import type { ProjectProjection } from '../projections/projects.js';
 import type { Alert } from './alert.js';
@@ -19,6 +20,7 @@ export interface AlertsApi {
   readonly alerts: AlertRepository;
   readonly alertConfigs: AlertConfigRepository;
   readonly configurations: KeyConfigurationProjection;
+  readonly events: ProjectEventRepository;
   readonly projects: ProjectProjection;
   readonly clock: Clock;
 }
