@@ -33,6 +33,8 @@ export interface FleetService extends Service {
   readonly access: FleetAccess;
   /** At the very first start creates an organisation and its owner, whose secret is never shown again; null at every later one. */
   bootstrap(): Promise<FirstOwner | null>;
+  /** Another owner of the first organisation, for operators; null when there is no organisation yet. */
+  recoverOwner(): Promise<FirstOwner | null>;
   /** A one-time token for a host of the first organisation: for an agent in the same process. Call it after {@link FleetService.bootstrap}. */
   createEnrolmentToken(): Promise<string>;
 }
@@ -116,6 +118,7 @@ export async function createFleetService(dependencies: ServiceDependencies, opti
     messaging,
     access,
     bootstrap: () => access.bootstrap(),
+    recoverOwner: () => access.recoverOwner(),
     createEnrolmentToken: async () => {
       const [organisation] = await access.organisations.all();
       if (organisation === undefined) throw new NoOrganisationError();

@@ -11,15 +11,18 @@ import { withSecretFiles } from '@atrest/platform-process';
 import { systemClock } from '@atrest/platform-time';
 import { fleetFields } from '../configuration.js';
 
-const USAGE = `Usage: node apps/fleet/dist/cli/bootstrap.js [--enrolment-token-file FILE]
+const USAGE = `Usage: node apps/fleet/dist/cli/bootstrap.js [--enrolment-token-file FILE] [--recover-owner]
 
 Makes the first organisation and its owner, and prints the owner's credentials, which are never shown again. At every later run it says that
 there is one already. With --enrolment-token-file it also writes a token with which one agent can enrol within an hour.
+--recover-owner makes another owner when nobody has a secret of one any more, and prints its credentials.
 Needs PostgreSQL only: ATREST_DATABASE_URL, ATREST_SEALING_KEYS and ATREST_PUBLIC_URL, as the service fleet has them.
 `;
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { 'enrolment-token-file': { type: 'string' }, help: { type: 'boolean', short: 'h' } } });
+  const { values } = parseArgs({
+    options: { 'enrolment-token-file': { type: 'string' }, 'recover-owner': { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+  });
   if (values.help) {
     process.stdout.write(USAGE);
     return;
@@ -39,7 +42,9 @@ async function main(): Promise<void> {
     { sealingKeys: SealingKeys.parse(configuration.ATREST_SEALING_KEYS.reveal()), issuer: configuration.ATREST_PUBLIC_URL },
   );
   try {
-    process.stdout.write(`${JSON.stringify({ owner: await fleet.bootstrap() })}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ owner: values['recover-owner'] === true ? await fleet.recoverOwner() : await fleet.bootstrap() })}\n`,
+    );
     const file = values['enrolment-token-file'];
     if (file !== undefined) await writeFile(file, `${await fleet.createEnrolmentToken()}\n`, { mode: 0o600 });
   } finally {

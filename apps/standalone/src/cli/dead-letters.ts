@@ -1,10 +1,9 @@
-import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createLogger, type Logger } from '@atrest/platform-logging';
 import { DeadLetters } from '@atrest/platform-messaging';
 import { Metrics } from '@atrest/platform-metrics';
-import { EmbeddedPostgres, ServiceDatabase } from '@atrest/platform-persistence';
-import { readConfiguration } from '../configuration.js';
+import { ServiceDatabase } from '@atrest/platform-persistence';
+import { withOperatorDatabase } from './operator-database.js';
 
 const USAGE = `Parked events: taken out of the way of the others, kept, waiting for a person.
 
@@ -54,31 +53,16 @@ async function run(command: string, letters: DeadLetters, o: { readonly id: numb
   console.log(`Event ${o.id} is back in the inbox; the running service handles it within a second.`);
 }
 
-/** The database of the configured PostgreSQL, or of the embedded one, which is left as it was found. */
+/** The service's database; nothing is migrated. */
 async function withDatabase(service: string, logger: Logger, work: (database: ServiceDatabase) => Promise<void>): Promise<void> {
-  const configuration = readConfiguration(process.env);
-  const external = configuration.ATREST_DATABASE_URL?.reveal();
-  const embedded =
-    external === undefined
-      ? await EmbeddedPostgres.start({ dataFolder: join(resolve(configuration.ATREST_DATA_DIR), 'postgres'), logger })
-      : null;
-  try {
-    const database = await ServiceDatabase.open({
-      service,
-      url: external ?? embedded!.url,
-      migrations: [],
-      logger,
-      metrics: new Metrics({}),
-    });
+  await withOperatorDatabase(logger, async (url) => {
+    const database = await ServiceDatabase.open({ service, url, migrations: [], logger, metrics: new Metrics({}) });
     try {
       await work(database);
     } finally {
       await database.close();
     }
-  } finally {
-    if (embedded?.adopted === true) embedded.leave();
-    else await embedded?.stop();
-  }
+  });
 }
 
 try {

@@ -4,7 +4,16 @@ import { testDatabase, type TestDatabase } from '@atrest/testing';
 import { createLocalJWKSet, decodeProtectedHeader, jwtVerify, type JSONWebKeySet } from 'jose';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FirstOwner } from './fleet-access.js';
-import { basic, ISSUER, openReplica, SEALING_KEY, serve, type Client, type Replica } from '../test-support/access-installation.js';
+import {
+  basic,
+  ISSUER,
+  logLines,
+  openReplica,
+  SEALING_KEY,
+  serve,
+  type Client,
+  type Replica,
+} from '../test-support/access-installation.js';
 
 const start = new Date('2026-11-23T12:00:00.000Z');
 const HOUR_MS = 3_600_000;
@@ -62,6 +71,37 @@ describe('the first start', () => {
       throttling: false,
       links: [],
     });
+  });
+});
+
+describe('an owner whose secret is lost', () => {
+  it('is replaced by an operator; the old one keeps what it has', async () => {
+    const recovered = (await replica.access.recoverOwner())!;
+    expect(recovered.orgId).toBe(owner.orgId);
+    expect(recovered.clientId).not.toBe(owner.clientId);
+    for (const each of [owner, recovered]) expect((await root(await client.token(each))).status).toBe(200);
+  });
+
+  it('cannot be replaced before the first start', async () => {
+    const fresh = await testDatabase('no organisation');
+    const other = await openReplica({ url: fresh.url, clock });
+    expect(await other.access.recoverOwner()).toBeNull();
+    await other.close();
+    await fresh.drop();
+  });
+
+  it('is warned of for 30 days, unless another secret of an owner lives longer', async () => {
+    const warnings = () => logLines.filter((line) => line.includes('secret of the organisation') && line.includes(owner.orgId));
+    clock.advance(334 * DAY_MS);
+    await maintainKeys();
+    expect(warnings()).toEqual([]);
+    clock.advance(2 * DAY_MS);
+    await maintainKeys();
+    expect(warnings()).toHaveLength(1);
+    expect(warnings()[0]).not.toContain(owner.secret);
+    await replica.access.recoverOwner();
+    await maintainKeys();
+    expect(warnings()).toHaveLength(1);
   });
 });
 

@@ -32,6 +32,9 @@ const KEY_MAINTENANCE_MS = 60 * 60_000;
 /** The first owner's secret: a year, the most there is. He makes himself a new one in time. */
 const FIRST_SECRET_HOURS = 8760;
 
+/** 30 days: time enough for somebody on holiday. */
+const EXPIRY_WARNING_MS = 30 * 24 * 60 * 60_000;
+
 export interface FleetAccessOptions {
   readonly database: ServiceDatabase;
   readonly publisher: EventPublisher;
@@ -74,16 +77,20 @@ export class FleetAccess {
   readonly issuer: string;
   readonly #database: ServiceDatabase;
   readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #accountStore: ServiceAccountStore;
   readonly #keyMaintenance: BackgroundLoop;
 
   constructor(o: FleetAccessOptions) {
     const { database, publisher, clock, logger, issuer } = o;
     this.#database = database;
     this.#clock = clock;
+    this.#logger = logger;
     this.issuer = issuer;
     this.store = new AccessStore(database, clock);
     this.organisations = new OrganisationStore(database);
     const accountStore = new ServiceAccountStore(database);
+    this.#accountStore = accountStore;
     this.accounts = new ServiceAccounts({
       database,
       accounts: accountStore,
@@ -108,7 +115,10 @@ export class FleetAccess {
     this.#keyMaintenance = new BackgroundLoop({
       name: 'signing-keys',
       intervalMs: KEY_MAINTENANCE_MS,
-      run: () => signingKeys.maintain(),
+      run: async () => {
+        await signingKeys.maintain();
+        await this.#warnOfExpiry();
+      },
       onError: (error) => logger.error({ err: error }, 'the signing keys could not be maintained; trying again later'),
     });
     this.providers = [
@@ -134,6 +144,33 @@ export class FleetAccess {
       });
       return { orgId: organisation.id, clientId: account.clientId, secret: secret.value };
     });
+  }
+
+  /**
+   * For an operator with access to the database when nobody has a secret of an owner any more: makes another owner of the first
+   * organisation. `null` when there is no organisation yet. What others had stays as it is.
+   */
+  async recoverOwner(): Promise<FirstOwner | null> {
+    const [organisation] = await this.organisations.all();
+    if (organisation === undefined) return null;
+    const { account, secret } = await this.accounts.create(organisation.id, {
+      name: 'Recovered owner',
+      description: "Created by an operator's recovery.",
+      orgRoles: ['ORG_OWNER'],
+      secretExpiresAfterHours: FIRST_SECRET_HOURS,
+    });
+    return { orgId: organisation.id, clientId: account.clientId, secret: secret.value };
+  }
+
+  /** Warns while the last secret of an organisation's last owner is about to expire: after that only an operator's recovery helps. */
+  async #warnOfExpiry(): Promise<void> {
+    const soon = new Date(this.#clock.now().getTime() + EXPIRY_WARNING_MS);
+    for (const { orgId, expiresAt } of await this.#accountStore.organisationsLosingTheirOwners(soon)) {
+      this.#logger.warn(
+        { orgId, expiresAt },
+        "the last secret of the organisation's owners expires: make a new one, or recover an owner later",
+      );
+    }
   }
 
   /** In the transaction that deletes a project: no service account keeps a role in it. */

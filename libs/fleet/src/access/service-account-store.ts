@@ -176,6 +176,18 @@ export class ServiceAccountStore {
     await rows(tx, 'DELETE FROM service_account_secret WHERE client_id = $1', [clientId]);
   }
 
+  /** Organisations none of whose owners has a secret that outlives the given moment, with the moment of the last one's end. */
+  async organisationsLosingTheirOwners(moment: Date): Promise<{ orgId: string; expiresAt: Date }[]> {
+    const found = await this.database.query<{ org_id: string; expires_at: Date }>(
+      `SELECT account.org_id, max(secret.expires_at) AS expires_at
+         FROM service_account account JOIN service_account_secret secret USING (client_id)
+        WHERE account.deleted_at IS NULL AND account.org_roles @> ARRAY['ORG_OWNER']
+        GROUP BY account.org_id HAVING max(secret.expires_at) < $1`,
+      [moment],
+    );
+    return found.map((row) => ({ orgId: row.org_id, expiresAt: row.expires_at }));
+  }
+
   /** Only forward: two replicas that log the same account in must not set the time back. */
   async secretUsed(id: string, now: Date): Promise<void> {
     await this.database.query('UPDATE service_account_secret SET last_used_at = GREATEST(last_used_at, $2) WHERE id = $1', [id, now]);
