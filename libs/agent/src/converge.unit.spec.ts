@@ -2,6 +2,7 @@ import type { ProcessGoal } from '@atrest/contracts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { converge, type Action, type Authority, type ConvergeSettings, type Reality } from './converge.js';
+import { Restarts } from './restarts.js';
 
 const settings: ConvergeSettings = { killAfterMs: 600_000, stepUpPatienceMs: 15_000, deniedRetryMs: 5_000 };
 const NOW = 1_000_000;
@@ -50,6 +51,29 @@ function decide(
   return converge({ goal: { ...goal, ...change }, authority, reality: { ...absent, ...reality }, settings, now: NOW });
 }
 const nothing = { action: null, wakeAt: null, blocked: null };
+
+describe('F37 a process that ended because its key is gone', () => {
+  const ended = (now: number): Reality => {
+    const restarts = new Restarts({ restartBaseMs: 1_000, restartMaxMs: 60_000, stableAfterMs: 60_000 });
+    restarts.failed({ readyForMs: 900_000, endedForKey: true }, now);
+    return { ...absent, retryAt: restarts.retryAt };
+  };
+
+  it('F37 is started again only after a wait, and from a remembered goal not even then', () => {
+    const reality = ended(NOW);
+    expect(decide({}, reality)).toEqual({ ...nothing, wakeAt: reality.retryAt });
+    expect(reality.retryAt).toBeGreaterThan(NOW + 20_000);
+    const over = ended(NOW - 60_000);
+    expect(decide({}, over).action).toEqual({ kind: 'start' });
+    expect(decide({}, over, 'remembered')).toMatchObject({ action: null, blocked: expect.stringMatching(/customer key/) });
+  });
+
+  it('F37 is not started at all once its configuration is INVALID: it is ordered to stop, or waits for its turn to', () => {
+    const over = ended(NOW - 60_000);
+    expect(decide({ desired: 'stopped' }, over)).toEqual(nothing);
+    expect(decide({ mayStart: false }, over)).toMatchObject({ action: null, wakeAt: null });
+  });
+});
 
 describe('from what is to what should be', () => {
   const table: [what: string, change: Partial<ProcessGoal>, reality: Reality, action: Action['kind'] | null, wakeAt?: number][] = [

@@ -10,6 +10,8 @@ export interface LastEnd {
   readonly error: string | null;
   /** Nobody had ordered it. */
   readonly failed: boolean;
+  /** It failed because the server could not use its master key: when that was seen, and what it said. */
+  readonly endedForKey: { readonly at: Date; readonly detail: string } | null;
   /** The last lines of its log, redacted; empty after an orderly end. */
   readonly lines: readonly string[];
 }
@@ -56,6 +58,7 @@ export function observationOf(facts: ObservedFacts): ProcessObservation {
   const running = facts.status === 'running';
   const hello = running ? facts.hello : null;
   const silent = running && hello === null && facts.readyAt !== null && facts.now - facts.readyAt > SILENT_AFTER_MS;
+  const key = facts.lastEnd?.endedForKey;
   const overdue = facts.stop !== null && facts.now - facts.stop.signalledAt >= facts.warnAfterMs ? facts.stop.wallTime : null;
   const causes = [
     facts.blocked,
@@ -75,6 +78,7 @@ export function observationOf(facts: ObservedFacts): ProcessObservation {
     exitSignal: facts.lastEnd?.signal ?? null,
     error: redacted(causes.find((cause) => cause !== null) ?? null),
     lastLogLines: [...(facts.lastEnd?.lines ?? [])],
+    ...(key && { endedForKey: { at: key.at.toISOString(), detail: redactText(key.detail) } }),
     stopOverdueSince: overdue?.toISOString() ?? null,
     startedByHandAt: facts.startedByHandAt?.toISOString() ?? null,
     ...(facts.argumentsVersion !== null && { argumentsVersion: facts.argumentsVersion }),

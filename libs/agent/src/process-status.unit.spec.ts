@@ -101,10 +101,11 @@ describe('observation', () => {
 
   it('repeats no secret that a server repeats', () => {
     const error = "Error parsing command line: unrecognised option '--ldapQueryPasword --setParameter password=hunter2'";
-    const lastEnd = { code: 2, signal: null, error, failed: true, lines: [] };
-    const { error: said } = observationOf({ ...observed, status: 'failed', pid: null, hello: null, lastEnd });
+    const lastEnd = { code: 2, signal: null, error, failed: true, endedForKey: { at: new Date(5), detail: error }, lines: [] };
+    const { error: said, endedForKey } = observationOf({ ...observed, status: 'failed', pid: null, hello: null, lastEnd });
     expect(said).toMatch(/unrecognised option/);
     expect(said).not.toContain('hunter2');
+    expect(endedForKey).toEqual({ at: new Date(5).toISOString(), detail: said });
   });
 
   it('says when a running process does not answer', () => {

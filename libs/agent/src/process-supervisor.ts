@@ -8,6 +8,8 @@ import { dataExists, keepApart, removeDataPath } from './data-path.js';
 import { follow, isProcessFailure, launch, type Launched } from './launch.js';
 import { observationOf, type LastEnd } from './process-observation.js';
 import { statusOf, type ProcessStatus } from './process-status.js';
+import { Restarts } from './restarts.js';
+import { endedBy, endOf } from './run-end.js';
 import { SupervisedRun } from './supervised-run.js';
 import type { SupervisedGoal, SupervisorContext } from './supervisor-context.js';
 
@@ -15,21 +17,19 @@ import type { SupervisedGoal, SupervisorContext } from './supervisor-context.js'
 const EAGER_MS = 100;
 /** The longest time without a look: a process that was started by hand is found within it. */
 const LOOK_MS = 1_000;
-const REPORTED_LINES = 20;
 
 /** Brings one process to its goal and keeps it there. Decisions are {@link converge}'s; here are their effects. */
 export class ProcessSupervisor {
   readonly #context: SupervisorContext;
   readonly #loop: BackgroundLoop;
   readonly #logger: Logger;
+  readonly #restarts: Restarts;
   #supervised: SupervisedGoal;
   #run: SupervisedRun | null = null;
   #looked = false;
   #everAbsent = false;
   #beginning = false;
   #forgotten = false;
-  #failures = 0;
-  #retryAt: number | null = null;
   #dataExists = false;
   #wasMember: boolean | null = null;
   #lastEnd: LastEnd | null = null;
@@ -47,6 +47,7 @@ export class ProcessSupervisor {
     this.#supervised = supervised;
     const { id, clusterName, kind, port } = supervised.goal;
     this.#logger = context.logger.child({ processId: id, clusterName, kind, port });
+    this.#restarts = new Restarts(context.settings);
     this.#status = { value: 'stopped', since: context.clock.now() };
     this.#loop = new BackgroundLoop({
       name: `process ${id}`,
@@ -76,12 +77,12 @@ export class ProcessSupervisor {
     const before = this.#supervised;
     this.#supervised = supervised;
     if (JSON.stringify(before.goal) !== JSON.stringify(supervised.goal)) {
-      // Somebody changed something: what failed before may work now.
-      this.#failures = 0;
-      this.#retryAt = null;
-      this.#forgotten = false;
       const { desired, reason } = supervised.goal;
-      if (desired !== before.goal.desired) this.#logger.info({ desired, reason }, 'goal changed');
+      const turned = desired !== before.goal.desired;
+      // Somebody changed something: what failed before may work now. A change of something else brings no key back.
+      if (turned || !this.#lastEnd?.endedForKey) this.#restarts.forget();
+      this.#forgotten = false;
+      if (turned) this.#logger.info({ desired, reason }, 'goal changed');
     }
     if (supervised.goal.desired === 'running') this.#startedByHandAt = null;
     this.#loop.wake();
@@ -166,7 +167,7 @@ export class ProcessSupervisor {
       ready: run?.ready ?? false,
       stop: run?.stop ?? null,
       deniedAt: run?.deniedAt ?? null,
-      retryAt: this.#retryAt,
+      retryAt: this.#restarts.retryAt,
       dataExists: this.#dataExists,
       wasMember: this.#wasMember ?? false,
       set: run?.view.set ?? null,
@@ -268,34 +269,23 @@ export class ProcessSupervisor {
     await run.log.read();
     await run.close();
     this.#run = null;
-    const code = run.exit?.code ?? run.log.exitCode;
-    const signal = run.exit?.signal ?? null;
-    const failed = run.stop === null;
-    const { error, hint, cause } = run.log.explain({ code, signal });
-    const killed = run.stop?.killedAt != null;
-    const unclean = failed || killed || (code !== null && code !== 0);
-    const said = killed ? 'The process did not stop in time and was killed.' : [error, hint].filter((text) => text !== null).join(' ');
-    const end: LastEnd = { code, signal, error: unclean ? said : null, failed, lines: unclean ? run.log.lastLines(REPORTED_LINES) : [] };
-    if (failed) {
-      if (run.readyAt !== null && this.#context.ticks() - run.readyAt >= this.#context.settings.stableAfterMs) this.#failures = 0;
-      this.#logger.error({ exitCode: code, signal, cause, hint }, `the process ended without an order: ${error}`);
-      this.#failed(end);
+    const { end, explanation } = endOf(run, this.#context.clock.now());
+    const { code: exitCode, signal } = end;
+    const now = this.#context.ticks();
+    if (run.stop === null) {
+      const { error, hint, cause } = explanation;
+      this.#logger.error({ exitCode, signal, cause, hint }, `the process ended without an order: ${error}`);
+      this.#failed(end, run.readyAt === null ? null : now - run.readyAt);
     } else {
-      this.#logger.info(
-        { exitCode: code, signal, milliseconds: Math.round(this.#context.ticks() - run.stop!.signalledAt) },
-        'process stopped',
-      );
+      this.#logger.info({ exitCode, signal, milliseconds: Math.round(now - run.stop.signalledAt) }, 'process stopped');
       this.#lastEnd = end;
-      this.#failures = 0;
-      this.#retryAt = null;
+      this.#restarts.forget();
     }
   }
 
-  #failed(end: LastEnd): void {
-    const { restartBaseMs, restartMaxMs } = this.#context.settings;
+  #failed(end: LastEnd, readyForMs: number | null = null): void {
     this.#lastEnd = end;
-    this.#failures += 1;
-    this.#retryAt = this.#context.ticks() + backoffMs(this.#failures, { baseMs: restartBaseMs, maxMs: restartMaxMs });
+    this.#restarts.failed({ readyForMs, endedForKey: end.endedForKey !== null }, this.#context.ticks());
   }
 
   async #signal(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
@@ -401,9 +391,4 @@ export class ProcessSupervisor {
 
 function isSame(record: ProcessIdentity | null, found: ProcessIdentity): boolean {
   return record !== null && record.pid === found.pid && record.startTime === found.startTime;
-}
-
-/** A start or removal that failed before any process ran. */
-function endedBy(error: Error): LastEnd {
-  return { code: null, signal: null, error: error.message, failed: true, lines: [] };
 }

@@ -3,16 +3,12 @@ import type { ProcessRunner } from '@atrest/mongod';
 import type { Logger } from '@atrest/platform-logging';
 import type { Clock } from '@atrest/platform-time';
 import type { Authority, ConvergeSettings } from './converge.js';
+import type { RestartSettings } from './restarts.js';
 import type { StateFolder } from './state-folder.js';
 
-export interface SupervisorSettings extends ConvergeSettings {
+export interface SupervisorSettings extends ConvergeSettings, RestartSettings {
   /** A stop that takes longer is reported as overdue. */
   readonly warnAfterMs: number;
-  /** Wait before the first new start after a failure; doubled up to {@link restartMaxMs}. */
-  readonly restartBaseMs: number;
-  readonly restartMaxMs: number;
-  /** A process that was ready for this long did not fail to start: its next failure counts as the first. */
-  readonly stableAfterMs: number;
 }
 
 /** What all supervisors of a host share. */

@@ -41,6 +41,10 @@ export function explainExit(exit: ExitStatus, records: readonly LogRecord[], tex
   const said = detail === null ? '' : `: ${detail}`;
 
   if (exit.code === 0) return { cause: 'clean', error: 'The process ended with exit code 0.', hint: null };
+  const polled = pollerEnd(exit, ids);
+  if (polled !== null) {
+    return { cause: 'key-poller', error: `${polled} (${ended(exit)})${said}`, hint: 'Check the customer key. The data is unharmed.' };
+  }
   if (exit.code === 2) {
     const line = text.find((entry) => /error parsing|unrecognised|unrecognized/i.test(entry)) ?? text.at(-1);
     return {
@@ -68,13 +72,6 @@ export function explainExit(exit: ExitStatus, records: readonly LogRecord[], tex
       cause: 'key-unusable',
       error: `The server cannot use its master key (${ended(exit)})${said}`,
       hint: 'Check that the key can be read and is 32 bytes long. The data is unharmed; do not run --repair.',
-    };
-  }
-  if (exit.code === 233) {
-    return {
-      cause: 'key-poller',
-      error: `The server stopped because it no longer finds its master key (exit code 1001, seen as 233)${said}`,
-      hint: 'Check the customer key. The data is unharmed.',
     };
   }
   if (ids.has(LOG_IDS.securityFile)) {
@@ -121,6 +118,16 @@ export function explainExit(exit: ExitStatus, records: readonly LogRecord[], tex
   }
   if (exit.signal !== null) return { cause: 'crashed', error: `The process ended by ${exit.signal}${said}`, hint: null };
   return { cause: 'unknown', error: `The process ended (${ended(exit)})${said}`, hint: null };
+}
+
+/** What a parent sees of exit code 1001 is its lowest byte; the log tells the whole of it. */
+const KEY_POLLER_EXIT_CODES: readonly (number | null)[] = [233, 1001];
+
+/** What the server's own poller of the master key found, when the exit is its doing. */
+function pollerEnd(exit: ExitStatus, ids: ReadonlySet<number>): string | null {
+  if (ids.has(LOG_IDS.masterKeyAbsent)) return 'The server stopped by itself: its master key is gone from the key management server';
+  if (ids.has(LOG_IDS.masterKeyInactive)) return 'The server stopped by itself: its master key is not active any more';
+  return KEY_POLLER_EXIT_CODES.includes(exit.code) ? 'The server stopped by itself: it cannot use its master key any more' : null;
 }
 
 /** A fatal assertion names what it asserts; some of them log nothing else. */

@@ -35,6 +35,9 @@ export const LOG_IDS = {
   keyDatabaseCorrupt: 29055,
   /** "Terminating.": key database cannot be opened. */
   keyDatabaseFatal: 29056,
+  /** The poller of the master key found it gone from the key management server, or not active; an orderly end with exit code 1001 follows. */
+  masterKeyAbsent: 29121,
+  masterKeyInactive: 29122,
   /** WiredTiger cannot read its metadata: seen with missing or wrong encryption options. */
   wiredTigerError: 22435,
   wiredTigerVersion: 22347,

@@ -9,6 +9,7 @@ import { RunLog } from './run-log.js';
 const recording = (name: string) => readFile(new URL(`../recordings/${name}.log`, import.meta.url), 'utf8');
 const line = (id: number, attr: object = {}) =>
   `${JSON.stringify({ t: { $date: '2026-11-22T09:00:00.000+00:00' }, s: 'I', c: 'X', id, ctx: 'main', msg: `m${id}`, attr })}\n`;
+const failed = (id: number) => line(id).replace('"s":"I"', '"s":"E"');
 
 let folder: string;
 let path: string;
@@ -117,6 +118,25 @@ describe('log of a run', () => {
     expect(run.explain({ code: 14, signal: null }).hint).toMatch(/never run --repair/);
     const bare = new RunLog({ logPath: null, consolePath: null });
     for (const code of [14, 100, 233]) expect(bare.explain({ code, signal: null }).hint).toMatch(/key/);
+  });
+
+  it.each([
+    ['found no key', [failed(29121)], { code: 233, signal: null }, /is gone from the key management server \(exit code 233\)/],
+    ['found it not active', [failed(29122)], { code: 233, signal: null }, /is not active any more \(exit code 233\)/],
+    ['ended unseen by its parent', [], { code: 1001, signal: null }, /cannot use its master key any more \(exit code 1001\)/],
+    ['was killed on its way out', [failed(29121)], { code: null, signal: 'SIGKILL' }, /is gone from the key management server \(SIGKILL\)/],
+  ])('F37 a server whose poller %s ended for its key, whatever else its log says', async (_what, said, exit, error) => {
+    const run = new RunLog({ logPath: path, consolePath: null });
+    await writeFile(path, line(LOG_IDS.ready));
+    await run.read();
+    await appendFile(path, [...said, line(LOG_IDS.shutDown, { exitCode: 1001 })].join(''));
+    await run.read();
+    await run.close();
+    expect(run.explain(exit)).toMatchObject({
+      cause: 'key-poller',
+      error: expect.stringMatching(error),
+      hint: expect.stringMatching(/unharmed/),
+    });
   });
 
   it('quotes standard error for a refused command line', async () => {

@@ -160,6 +160,8 @@ export const ProcessObservationSchema = z.object({
   error: z.string().nullable(),
   /** The last lines of its log after a failure, redacted. */
   lastLogLines: z.array(z.string()),
+  /** Its last run ended because the server could not use its master key: when, and what it said. Absent as soon as it runs again. */
+  endedForKey: z.object({ at: TimestampSchema, detail: z.string() }).optional(),
   /** The stop signal was sent then, and the process has not exited although patience is over. */
   stopOverdueSince: TimestampSchema.nullable(),
   /** Somebody other than this agent started it while it should be stopped; when that was last seen. */

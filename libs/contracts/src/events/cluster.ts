@@ -88,3 +88,23 @@ export const clusterConcernRaised = defineEvent<ClusterConcern>({
     'A process of a cluster that is being disabled or is disabled does not stop, was started by hand, or sits on a host that does not answer; or the host of a process was given up for lost.',
   subjectOf: (concern) => concern.cluster.id,
 });
+
+/** A process of a cluster that should run, and ended because its server itself found its master key gone or not active. */
+export const ProcessEndedForKeySchema = z.object({
+  cluster: ClusterSummarySchema,
+  processId: ObjectIdSchema,
+  /** What the server said on its end. */
+  detail: z.string(),
+  /** When its agent saw it end. */
+  endedAt: TimestampSchema,
+});
+export type ProcessEndedForKey = z.infer<typeof ProcessEndedForKeySchema>;
+
+export const clusterProcessEndedForKey = defineEvent<ProcessEndedForKey>({
+  type: 'io.atrest.cluster.process-ended-for-key.v1',
+  topic: topics.clusters,
+  schema: ProcessEndedForKeySchema,
+  description:
+    "A process of a cluster that should run ended because it could not use its master key: mongod's own poller acted before a check did. A reason to check the key now; it says nothing of the cluster's state.",
+  subjectOf: (ended) => ended.cluster.id,
+});

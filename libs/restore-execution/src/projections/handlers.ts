@@ -7,6 +7,7 @@ import {
   clusterDisablingStarted,
   clusterEnabled,
   clusterEnablingStarted,
+  clusterProcessEndedForKey,
   clusterUpdated,
   projectCreated,
   projectDeleted,
@@ -32,8 +33,8 @@ const clusterEvents = [
 /** What this service consumes besides access and commands. */
 export const projectionConsumes: EventDefinition[] = [...projectEvents, ...clusterEvents] as EventDefinition[];
 
-/** On the same topics and of no interest here: a concern changes no cluster. */
-export const projectionIgnores: EventDefinition[] = [clusterConcernRaised] as EventDefinition[];
+/** On the same topics and of no interest here: neither changes a cluster. */
+export const projectionIgnores: EventDefinition[] = [clusterConcernRaised, clusterProcessEndedForKey] as EventDefinition[];
 
 /** The handlers of {@link projectionConsumes}. All of them may see an event twice, or after a newer one. */
 export function projectionHandlers(parts: { readonly projects: ProjectProjection; readonly clusters: ClusterProjection }): EventHandler[] {
