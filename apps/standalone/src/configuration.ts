@@ -1,3 +1,4 @@
+import { operatorFields } from '@atrest/kms-validation';
 import { compileConfig, duration, flag, integer, oneOf, optional, secret, text, url, type Compiled } from '@atrest/platform-config';
 
 const MINUTE = 60_000;
@@ -25,37 +26,7 @@ export const standaloneFields = {
         'Keys that seal credentials, current first: `k2:<base64 of 32 bytes>,k1:…`; made and kept in the data folder when absent',
     }),
   ),
-  ATREST_CHECK_INTERVAL: duration({
-    min: 1000,
-    max: DAY,
-    default: MINUTE,
-    description: 'Time between two validity checks of a configuration',
-  }),
-  ATREST_CHECK_CONFIRMATIONS: integer({
-    // The least that kms-validation takes: one verdict confirms nothing.
-    min: 2,
-    max: 10,
-    default: 3,
-    description: 'Definitive verdicts in a row that make a configuration INVALID',
-  }),
-  ATREST_CHECK_CONFIRMATION_WINDOW: duration({
-    min: 1000,
-    max: 10 * MINUTE,
-    default: 20_000,
-    description: 'Time over which the confirmations are spread',
-  }),
-  ATREST_UNREACHABLE_GRACE: duration({
-    min: 0,
-    max: DAY,
-    default: 5 * MINUTE,
-    description: "How long a KMS may be unreachable before 'KMS unreachable' is raised",
-  }),
-  ATREST_AWS_KMS_ENDPOINT: optional(
-    url({
-      protocols: ['http:', 'https:'],
-      description: 'AWS KMS endpoint in place of the real ones, for a private endpoint or a development KMS',
-    }),
-  ),
+  ...operatorFields,
   ATREST_DEVELOPMENT_KMS: flag({
     default: true,
     description: 'Start the development KMS when ATREST_AWS_KMS_ENDPOINT is not set; false uses the real AWS KMS',

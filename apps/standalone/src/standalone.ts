@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createAgent, type Agent } from '@atrest/agent';
 import { createFleetService, type FleetService } from '@atrest/fleet';
-import { createKmsValidationService } from '@atrest/kms-validation';
+import { createKmsValidationService, operatorOptions } from '@atrest/kms-validation';
 import { createNotificationService } from '@atrest/notification';
 import { SealingKeys } from '@atrest/platform-auth';
 import { Secret } from '@atrest/platform-config';
@@ -89,18 +89,16 @@ export class Standalone {
     const port = configuration.ATREST_HTTP_PORT || (await freePort());
     const publicUrl = configuration.ATREST_PUBLIC_URL ?? `http://${configuration.ATREST_HTTP_HOST}:${port}`;
     const fleet = await createFleetService(dependencies('fleet'), { sealingKeys, issuer: publicUrl });
-    const kmsEndpoint = configuration.ATREST_AWS_KMS_ENDPOINT ?? developmentKms?.server.url;
+    const options = operatorOptions(configuration, publicUrl);
     const kmsValidation = await createKmsValidationService(dependencies('kms-validation'), {
       sealingKeys,
       issuer: publicUrl,
       observer: `${hostname()}:${process.pid}`,
-      policy: {
-        intervalMs: configuration.ATREST_CHECK_INTERVAL,
-        confirmations: configuration.ATREST_CHECK_CONFIRMATIONS,
-        confirmationWindowMs: configuration.ATREST_CHECK_CONFIRMATION_WINDOW,
-        unreachableGraceMs: configuration.ATREST_UNREACHABLE_GRACE,
-      },
-      ...(kmsEndpoint === undefined ? {} : { awsEndpoint: kmsEndpoint }),
+      ...options,
+      ...(developmentKms !== null && {
+        awsEndpoint: developmentKms.server.url,
+        aws: { ...options.aws, stsEndpoint: options.aws?.stsEndpoint ?? developmentKms.server.url },
+      }),
     });
     const notification = await createNotificationService(dependencies('notification'), {
       smtpUrl: configuration.ATREST_SMTP_URL?.reveal() ?? mailCatcher!.smtpUrl,

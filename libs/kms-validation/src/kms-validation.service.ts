@@ -44,6 +44,8 @@ export interface KmsValidationOptions extends AdapterSettings {
   readonly observer: string;
   /** What is left out has its default ({@link compileValidityPolicy}). */
   readonly policy?: Partial<ValidityPolicy>;
+  /** Age in days at which owners are reminded to change a key, where their project decided nothing; null: nobody is; 365. */
+  readonly rotationReminderDays?: number | null;
   /** When shutdowns are held, because too many configurations fail at once ({@link compileBreakerLimits}). */
   readonly breaker?: Partial<BreakerLimits>;
   /** Make clients for keys in place of the adapters of `@atrest/kms`, by provider. The other settings are the adapters'. */
@@ -118,7 +120,7 @@ export async function createKmsValidationService(
     retries: { sleep: sleepFor, ...options.checks?.retries },
   };
   const monitorMetrics = new MonitorMetrics(metrics);
-  const policyRepository = new ProjectPolicyRepository(database);
+  const policyRepository = new ProjectPolicyRepository(database, options.rotationReminderDays);
   const policies = new EffectivePolicies(policy, policyRepository);
   const breaker = new Breaker({ database, publisher, limits: compileBreakerLimits(options.breaker), clock });
   const shared = { database, repository, keys, history, publisher, access, roles, policies, breaker, clusters, clock, logger };
@@ -149,7 +151,7 @@ export async function createKmsValidationService(
     transport,
     consumes: [...projectionConsumes, ...accessConsumes],
     handlers: [
-      ...projectionHandlers({ projects, clusters, repository, policyRepository, roles, missingKeys, publisher }),
+      ...projectionHandlers({ projects, clusters, repository, keys, policyRepository, roles, missingKeys, publisher, clock }),
       ...accessHandlers(store),
     ],
     ignores: projectionIgnores,

@@ -41,6 +41,7 @@ export {
 } from './aws/aws-key-provider.js';
 export { AwsConnections, type AwsConnectionLimits } from './aws/aws-connections.js';
 export { awsStsRequestQuotaOf, requireAwsRole, type AwsCredentials, type AwsRole } from './aws/aws-assumed-role.js';
+export { machineAwsCredentials } from './aws/aws-machine-credentials.js';
 export { classifyAwsError, type AwsErrorContext } from './aws/aws-error-classification.js';
 export { GcpConnections, type GcpEndpoint } from './gcp/gcp-connections.js';
 export { parseGcpCredentials, type GcpCredentials, type GcpSubjectTokenPolicy } from './gcp/gcp-credentials.js';

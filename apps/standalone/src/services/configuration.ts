@@ -1,13 +1,10 @@
+import { operatorFields } from '@atrest/kms-validation';
 import { compileConfig, optional, text, type Compiled } from '@atrest/platform-config';
 import { standaloneFields } from '../configuration.js';
 
 const {
   ATREST_HTTP_PORT,
   ATREST_LOG_LEVEL,
-  ATREST_CHECK_INTERVAL,
-  ATREST_CHECK_CONFIRMATIONS,
-  ATREST_CHECK_CONFIRMATION_WINDOW,
-  ATREST_UNREACHABLE_GRACE,
   ATREST_MAIL_RETRY,
   ATREST_MAIL_FROM,
   ATREST_OPERATOR_ADDRESS,
@@ -16,6 +13,9 @@ const {
   ATREST_STOP_KILL_AFTER,
   ATREST_ON_EXIT,
 } = standaloneFields;
+
+/** Keys in AWS are asked for at the development KMS, which knows the endpoint by itself. */
+const { ATREST_AWS_KMS_ENDPOINT: _, ...handedToKmsValidation } = operatorFields;
 
 /** What `npm run services` reads. What belongs to one service is handed on to it. */
 export const servicesFields = {
@@ -28,10 +28,7 @@ export const servicesFields = {
   ),
   ATREST_HTTP_PORT,
   ATREST_LOG_LEVEL,
-  ATREST_CHECK_INTERVAL,
-  ATREST_CHECK_CONFIRMATIONS,
-  ATREST_CHECK_CONFIRMATION_WINDOW,
-  ATREST_UNREACHABLE_GRACE,
+  ...handedToKmsValidation,
   ATREST_MAIL_RETRY,
   ATREST_MAIL_FROM,
   ATREST_OPERATOR_ADDRESS,
@@ -52,10 +49,7 @@ export function readServicesConfiguration(environment: NodeJS.ProcessEnv): Servi
 export const HANDED_ON = [
   'ATREST_LOG_LEVEL',
   'ATREST_KAFKA_SESSION_TIMEOUT',
-  'ATREST_CHECK_INTERVAL',
-  'ATREST_CHECK_CONFIRMATIONS',
-  'ATREST_CHECK_CONFIRMATION_WINDOW',
-  'ATREST_UNREACHABLE_GRACE',
+  ...Object.keys(handedToKmsValidation),
   'ATREST_MAIL_RETRY',
   'ATREST_OPERATOR_ADDRESS',
 ] as const;

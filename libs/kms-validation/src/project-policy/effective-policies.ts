@@ -1,7 +1,7 @@
 import type { KeyConfiguration } from '../key-configuration.js';
 import type { ValidityPolicy } from '../policy-settings.js';
 import type { MemberPolicy } from '../validity-policy.js';
-import { DEFAULT_PROJECT_POLICY, effectivePolicy, type ProjectPolicy } from './project-policy.js';
+import { effectivePolicy, type ProjectPolicy } from './project-policy.js';
 import type { ProjectPolicyRepository } from './project-policy.repository.js';
 
 /** The policy that applies: the installation's, and what a project decided for itself. */
@@ -27,7 +27,7 @@ export class EffectivePolicies {
     return ({ projectId, failClosed }) => {
       const own = decided.get(projectId);
       const policy = own === undefined ? this.installation : effectivePolicy(this.installation, own);
-      return { ...policy, failClosed, rotationReminderDays: (own ?? DEFAULT_PROJECT_POLICY).rotationReminderDays };
+      return { ...policy, failClosed, rotationReminderDays: (own ?? this.repository.defaults).rotationReminderDays };
     };
   }
 }

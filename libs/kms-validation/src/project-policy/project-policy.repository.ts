@@ -1,15 +1,23 @@
 import { rows, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
-import { DEFAULT_PROJECT_POLICY, type ProjectPolicy } from './project-policy.js';
+import { DEFAULT_PROJECT_POLICY, DEFAULT_REMINDER_DAYS, type ProjectPolicy } from './project-policy.js';
 
 /** What is stored. */
 type Stored = Omit<ProjectPolicy, 'revision'>;
 
 /** Policies of projects in the database. */
 export class ProjectPolicyRepository {
-  constructor(private readonly database: ServiceDatabase) {}
+  /** What holds for projects that decided nothing. */
+  readonly defaults: ProjectPolicy;
+
+  constructor(
+    private readonly database: ServiceDatabase,
+    rotationReminderDays: number | null = DEFAULT_REMINDER_DAYS,
+  ) {
+    this.defaults = { ...DEFAULT_PROJECT_POLICY, rotationReminderDays };
+  }
 
   async find(projectId: string): Promise<ProjectPolicy> {
-    return (await this.findAll([projectId])).get(projectId) ?? DEFAULT_PROJECT_POLICY;
+    return (await this.findAll([projectId])).get(projectId) ?? this.defaults;
   }
 
   /** Those that decided anything. */
@@ -18,7 +26,7 @@ export class ProjectPolicyRepository {
       'SELECT project_id, settings, revision FROM project_policy WHERE project_id = ANY ($1)',
       [projectIds],
     );
-    return new Map(found.map(({ project_id: id, settings, revision }) => [id, { ...DEFAULT_PROJECT_POLICY, ...settings, revision }]));
+    return new Map(found.map(({ project_id: id, settings, revision }) => [id, { ...this.defaults, ...settings, revision }]));
   }
 
   /** Writes over the revision that the change was decided on. */

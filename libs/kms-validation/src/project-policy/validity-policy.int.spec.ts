@@ -2,7 +2,7 @@ import { clusterCreated, ValidityPolicySchema } from '@atrest/contracts';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { KmsValidationService } from '../kms-validation.service.js';
 import { Api, type ApiAnswer } from '../test-support/api.contract.js';
-import { clusterState, MINUTE, newConfiguredProject, Stage, statusOf, type ConfiguredProject } from '../test-support/stage.contract.js';
+import { clusterState, MINUTE, newConfiguredProject, Stage, statusOf, valueOf, type ConfiguredProject } from '../test-support/stage.contract.js';
 
 describe('the validity policy of a project', () => {
   let stage: Stage;
@@ -37,6 +37,13 @@ describe('the validity policy of a project', () => {
     }
     return states;
   };
+
+  it("the operator's reminder is every project's, and a project's own decision goes before it", async () => {
+    const other = await stage.replica('replica-2', { rotationReminderDays: null });
+    expect(valueOf(await other.validityPolicies.read(project.projectId))).toMatchObject({ rotationReminderDays: null });
+    await patch({ rotationReminderDays: 90 });
+    expect(valueOf(await other.validityPolicies.read(project.projectId))).toMatchObject({ rotationReminderDays: 90 });
+  });
 
   it('follows the installation until the project decides for itself', async () => {
     const { body } = await get();

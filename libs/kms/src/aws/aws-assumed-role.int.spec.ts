@@ -1,7 +1,7 @@
 import { Metrics } from '@atrest/platform-metrics';
 import { SimulatedClock, systemClock } from '@atrest/platform-time';
 import { DevelopmentKms, type Credentials, type Fault } from '@atrest/testing';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CallLimiters } from '../call-limiter.js';
 import { checkCanary, proveKey } from '../canary.js';
 import { KeySettingsRefusedError, KmsUsageError } from '../errors.js';
@@ -9,6 +9,7 @@ import { keyProviderContract } from '../key-provider.contract.js';
 import { sleepFor } from '../transient-retries.js';
 import type { Verdict } from '../verdict.js';
 import { awsStsRequestQuotaOf, type AwsRole } from './aws-assumed-role.js';
+import { machineAwsCredentials } from './aws-machine-credentials.js';
 import { AwsKeyProvider, awsRequestQuotaOf, type AwsKeyProviderOptions } from './aws-key-provider.js';
 
 const context = { projectId: '65f0c0ffee65f0c0ffee65f0', purpose: 'canary' };
@@ -89,6 +90,17 @@ describe('a role of the customer in AWS', () => {
     opened.push(fresh);
     expect(short(await checkCanary(fresh, canary, context))).toBe('usable null');
     expect(assumed()).toBe(2);
+  });
+
+  it('takes what the AWS SDK finds on the machine, where the operator wants that', async () => {
+    vi.stubEnv('AWS_ACCESS_KEY_ID', installation.accessKeyId);
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', installation.secretAccessKey);
+    try {
+      expect(await proof(open({ installation: machineAwsCredentials() }))).toBe('usable null');
+    } finally {
+      vi.unstubAllEnvs();
+    }
+    expect(kms.calls({ operation: 'AssumeRole' }).map(({ accessKeyId }) => accessKeyId)).toEqual([installation.accessKeyId]);
   });
 
   it('F05 finds out that the role is gone or asks for another external id, at the latest with a fresh provider', async () => {
