@@ -10,6 +10,14 @@ export interface Sample {
   readonly checks: number;
 }
 
+/** An entry to be made. */
+export interface NewSample {
+  readonly checkedKeyId: string;
+  readonly evidence: Evidence;
+  readonly durationMs: number;
+  readonly checks: number;
+}
+
 /** A configuration changed its state. */
 export interface StateChange {
   readonly at: Date;
@@ -52,22 +60,25 @@ interface ChangeRow {
 export class CheckHistory {
   constructor(private readonly database: ServiceDatabase) {}
 
-  async sample(tx: Transaction, checkedKeyId: string, evidence: Evidence, durationMs: number, checks: number): Promise<void> {
+  /** Makes entries, of any keys. */
+  async sample(tx: Transaction, samples: readonly NewSample[]): Promise<void> {
+    const given = samples.map(({ checkedKeyId, evidence, durationMs, checks }) => ({
+      checked_key_id: checkedKeyId,
+      checked_at: evidence.at,
+      verdict: evidence.verdict,
+      reason: evidence.reason,
+      error_name: evidence.errorName,
+      request_id: evidence.requestId,
+      observer: evidence.observer,
+      duration_ms: Math.round(durationMs),
+      checks,
+    }));
     await rows(
       tx,
       `INSERT INTO validity_check (checked_key_id, checked_at, verdict, reason, error_name, request_id, observer, duration_ms, checks)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
-      [
-        checkedKeyId,
-        evidence.at,
-        evidence.verdict,
-        evidence.reason,
-        evidence.errorName,
-        evidence.requestId,
-        evidence.observer,
-        Math.round(durationMs),
-        checks,
-      ],
+       SELECT * FROM jsonb_to_recordset($1::jsonb) AS s (checked_key_id text, checked_at timestamptz, verdict text, reason text, error_name text,
+         request_id text, observer text, duration_ms integer, checks integer) RETURNING id`,
+      [JSON.stringify(given)],
     );
   }
 

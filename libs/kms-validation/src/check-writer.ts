@@ -2,9 +2,10 @@ import type { EventPublisher } from '@atrest/platform-messaging';
 import type { ServiceDatabase, Transaction } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
 import type { Breaker } from './breaker/breaker.js';
-import type { CheckHistory } from './check-history.js';
+import type { CheckHistory, NewSample } from './check-history.js';
 import { aloneId, decideMember, sampleDue, type CheckedKey, type Member, type MemberDecision } from './checked-key.js';
 import type { CheckedKeyRepository, Lease } from './checked-key.repository.js';
+import { FinishQueue, type UneventfulCheck } from './finish-queue.js';
 import type { KeyObservation } from './key-check.js';
 import type { KeyConfiguration } from './key-configuration.js';
 import type { ApplyOutcome, KeyConfigurationRepository } from './key-configuration.repository.js';
@@ -52,7 +53,11 @@ const BATCH = 200;
 
 /** Writes what a check led to: state and event of each configuration in one transaction, and only while the lease holds. */
 export class CheckWriter {
-  constructor(private readonly options: CheckWriterOptions) {}
+  private readonly uneventful: FinishQueue;
+
+  constructor(private readonly options: CheckWriterOptions) {
+    this.uneventful = new FinishQueue(options);
+  }
 
   async write(finished: FinishedObservation): Promise<WrittenCheck> {
     const { clock, random, database, keys } = this.options;
@@ -62,6 +67,10 @@ export class CheckWriter {
     if (breaker?.holds) decisions = decideAll(finished, { ...moment, holdShutdowns: true });
     const results: MemberResult[] = decisions.filter(({ worthStoring }) => !worthStoring).map(unchanged);
     const changed = decisions.filter(({ worthStoring }) => worthStoring);
+    if (changed.length === 0) {
+      const outcome = await this.uneventful.add(endOf(finished, decisions, moment.now));
+      return outcome === 'finished' ? { kind: 'applied', members: results } : LEASE_LOST;
+    }
     for (;;) {
       const batch = changed.splice(0, BATCH);
       const last = changed.length === 0;
@@ -73,7 +82,7 @@ export class CheckWriter {
         if (last) await this.finish(tx, finished, decisions, moment.now);
         return applied;
       });
-      if (written === null) return { kind: 'lease-lost', members: [] };
+      if (written === null) return LEASE_LOST;
       results.push(...written);
       if (last) return { kind: 'applied', members: results };
     }
@@ -96,32 +105,39 @@ export class CheckWriter {
   }
 
   private async finish(tx: Transaction, finished: FinishedObservation, decisions: readonly MemberDecision[], now: Date): Promise<void> {
-    const { key, lease, observation, memberId, durationMs, separated } = finished;
-    const { evidence, wrapProvenAt, describedAt } = observation;
-    if (separated !== null)
-      await this.options.history.sample(tx, aloneId(separated.memberId), separated.observation.evidence, durationMs, 1);
-    const due = sampleDue(key, evidence);
-    const checks = key.checksSinceSample + 1;
-    if (due) await this.options.history.sample(tx, key.id, evidence, durationMs, checks);
-    const staying = decisions.filter(({ configuration }) => configuration.checkedKeyId === key.id);
-    const plans = (staying.length > 0 ? staying : decisions).map(({ configuration }) => configuration.nextCheckAt.getTime());
-    await this.options.keys.finish(
-      tx,
-      key.id,
-      lease,
-      {
-        nextCheckAt: new Date(Math.min(...plans)),
-        lastEvidence: evidence,
-        lastProvenAt: evidence.verdict === 'usable' ? new Date(evidence.at) : key.lastProvenAt,
-        lastWrapProofAt: wrapProvenAt ?? key.lastWrapProofAt,
-        lastDescribedAt: describedAt ?? key.lastDescribedAt,
-        lastMemberId: memberId,
-        sampledAt: due ? now : key.sampledAt,
-        checksSinceSample: due ? 0 : checks,
-      },
-      now,
-    );
+    const { durationMs, separated } = finished;
+    const { finish, sample } = endOf(finished, decisions, now);
+    const samples: NewSample[] = sample === null ? [] : [sample];
+    if (separated !== null) {
+      const { memberId, observation } = separated;
+      samples.push({ checkedKeyId: aloneId(memberId), evidence: observation.evidence, durationMs, checks: 1 });
+    }
+    if (samples.length > 0) await this.options.history.sample(tx, samples);
+    await this.options.keys.finish(tx, finish);
   }
+}
+
+const LEASE_LOST: WrittenCheck = { kind: 'lease-lost', members: [] };
+
+/** What a check leaves on its key. */
+function endOf(finished: FinishedObservation, decisions: readonly MemberDecision[], now: Date): UneventfulCheck {
+  const { key, lease, observation, memberId, durationMs } = finished;
+  const { evidence, wrapProvenAt, describedAt } = observation;
+  const due = sampleDue(key, evidence);
+  const checks = key.checksSinceSample + 1;
+  const staying = decisions.filter(({ configuration }) => configuration.checkedKeyId === key.id);
+  const plans = (staying.length > 0 ? staying : decisions).map(({ configuration }) => configuration.nextCheckAt.getTime());
+  const after = {
+    nextCheckAt: new Date(Math.min(...plans)),
+    lastEvidence: evidence,
+    lastProvenAt: evidence.verdict === 'usable' ? new Date(evidence.at) : key.lastProvenAt,
+    lastWrapProofAt: wrapProvenAt ?? key.lastWrapProofAt,
+    lastDescribedAt: describedAt ?? key.lastDescribedAt,
+    lastMemberId: memberId,
+    sampledAt: due ? now : key.sampledAt,
+    checksSinceSample: due ? 0 : checks,
+  };
+  return { finish: { id: key.id, lease, after, now }, sample: due ? { checkedKeyId: key.id, evidence, durationMs, checks } : null };
 }
 
 function decideAll({ members, separated, observation }: FinishedObservation, moment: Moment): MemberDecision[] {

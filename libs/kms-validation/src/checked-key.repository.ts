@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Evidence, KeyProviderName } from '@atrest/contracts';
-import { rows, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
+import { rows, type ServiceDatabase, type Statement, type Transaction } from '@atrest/platform-persistence';
 import type { CheckedKey } from './checked-key.js';
 
 /** The right to check one key now. It ends by itself, so that another replica takes over what a killed one left. */
@@ -22,6 +22,14 @@ export type ClaimOutcome =
 
 /** What a finished check leaves on its key. */
 export type FinishedCheck = Omit<CheckedKey, 'id' | 'provider'>;
+
+/** The end of a claim. */
+export interface Finish {
+  readonly id: string;
+  readonly lease: Lease;
+  readonly after: FinishedCheck;
+  readonly now: Date;
+}
 
 interface Row {
   id: string;
@@ -51,6 +59,30 @@ const toKey = (row: Row): CheckedKey => ({
   sampledAt: row.sampled_at,
   checksSinceSample: row.checks_since_sample,
 });
+
+const toColumns = (after: FinishedCheck): Omit<Row, 'id' | 'provider'> => ({
+  next_check_at: after.nextCheckAt,
+  last_evidence: after.lastEvidence,
+  last_proven_at: after.lastProvenAt,
+  last_wrap_proof_at: after.lastWrapProofAt,
+  last_described_at: after.lastDescribedAt,
+  last_member_id: after.lastMemberId,
+  sampled_at: after.sampledAt,
+  checks_since_sample: after.checksSinceSample,
+});
+
+/** Many at once: a statement costs about as much as ten rows in it. */
+const FINISH: Statement = {
+  name: 'finish-checks',
+  text: `UPDATE checked_key k SET next_check_at = f.next_check_at, planned_at = f.planned_at, last_evidence = f.last_evidence,
+      last_proven_at = f.last_proven_at, last_wrap_proof_at = f.last_wrap_proof_at, last_described_at = f.last_described_at,
+      last_member_id = f.last_member_id, sampled_at = f.sampled_at, checks_since_sample = f.checks_since_sample,
+      lease_token = NULL, lease_owner = NULL, lease_until = NULL
+    FROM jsonb_to_recordset($1::jsonb) AS f (id text, token text, next_check_at timestamptz, planned_at timestamptz, last_evidence jsonb,
+      last_proven_at timestamptz, last_wrap_proof_at timestamptz, last_described_at timestamptz, last_member_id text, sampled_at timestamptz,
+      checks_since_sample integer)
+    WHERE k.id = f.id AND k.lease_token = f.token RETURNING k.id`,
+};
 
 /** Leases of other replicas end about as late as our own. */
 const longestLease = (now: Date, lease: Pick<Lease, 'until'>): Date => new Date(2 * lease.until.getTime() - now.getTime());
@@ -157,27 +189,15 @@ export class CheckedKeyRepository {
   }
 
   /** Ends a claim with what its check left; `lease-lost` when somebody else has taken over. */
-  async finish(tx: Transaction, id: string, lease: Lease, after: FinishedCheck, now: Date): Promise<'finished' | 'lease-lost'> {
-    const updated = await rows(
-      tx,
-      `UPDATE checked_key SET next_check_at = $3, planned_at = $4, last_evidence = $5, last_proven_at = $6, last_wrap_proof_at = $7,
-         last_member_id = $8, sampled_at = $9, checks_since_sample = $10, last_described_at = $11, lease_token = NULL, lease_owner = NULL, lease_until = NULL
-       WHERE id = $1 AND lease_token = $2 RETURNING id`,
-      [
-        id,
-        lease.token,
-        after.nextCheckAt,
-        now,
-        after.lastEvidence === null ? null : JSON.stringify(after.lastEvidence),
-        after.lastProvenAt,
-        after.lastWrapProofAt,
-        after.lastMemberId,
-        after.sampledAt,
-        after.checksSinceSample,
-        after.lastDescribedAt,
-      ],
-    );
-    return updated.length === 1 ? 'finished' : 'lease-lost';
+  async finish(tx: Transaction, finish: Finish): Promise<'finished' | 'lease-lost'> {
+    return (await this.finishAll(tx, [finish])).has(finish.id) ? 'finished' : 'lease-lost';
+  }
+
+  /** Ends claims of different keys; answers which. Of the others somebody else has taken over. */
+  async finishAll(tx: Transaction, finishes: readonly Finish[]): Promise<ReadonlySet<string>> {
+    const given = finishes.map(({ id, lease, after, now }) => ({ id, token: lease.token, planned_at: now, ...toColumns(after) }));
+    const updated = await rows<{ id: string }>(tx, FINISH, [JSON.stringify(given)]);
+    return new Set(updated.map(({ id }) => id));
   }
 
   /** Gives a claim back without a result: the next replica that looks takes it. */

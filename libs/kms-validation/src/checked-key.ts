@@ -79,7 +79,9 @@ function sameButForTheProof(a: Validity, b: Validity): boolean {
   return (
     a.state === b.state &&
     a.since.getTime() === b.since.getTime() &&
-    a.evidence === b.evidence &&
+    // A usable verdict makes the list empty, whether or not it was; whatever is in it is never changed.
+    a.evidence.length === b.evidence.length &&
+    a.evidence.every((entry, index) => entry === b.evidence[index]) &&
     a.unreachableSince?.getTime() === b.unreachableSince?.getTime() &&
     a.unreachableAlerts === b.unreachableAlerts &&
     a.hold === b.hold &&

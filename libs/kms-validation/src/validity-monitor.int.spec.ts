@@ -115,7 +115,8 @@ describe('the validity monitor', () => {
     expect(await service.monitor.runDue()).toBe(1);
     const { key, lease: lost } = slow!;
     expect(await stage.database.transaction((tx) => keys.holds(tx, key.id, lost))).toBe(false);
-    expect(await stage.database.transaction((tx) => keys.finish(tx, key.id, lost, key, stage.clock.now()))).toBe('lease-lost');
+    const late = { id: key.id, lease: lost, after: key, now: stage.clock.now() };
+    expect(await stage.database.transaction((tx) => keys.finish(tx, late))).toBe('lease-lost');
     expect((await statusOf(service, project.projectId)).state).toBe('VALID');
   });
 

@@ -40,8 +40,10 @@ type Checked =
 
 /** The longest time in which work that other replicas left behind is found: far below the shortest lease. */
 const LOOK_AROUND_MS = 5_000;
-/** A due configuration that somebody else is just claiming is looked at again after this time. */
+/** Claims are at least so far apart: a due configuration that somebody else is just claiming is looked at again then, and many become due meanwhile. */
 const SHORTEST_SLEEP_MS = 20;
+/** While more is due than may be checked at a time, this share of the slots is claimed for at once. */
+const CLAIM_SHARE = 1 / 4;
 /** How often a provider is asked what it says of a key: four times a day is enough to warn days ahead, and hardly counts against its quota. */
 const DESCRIBE_INTERVAL_MS = 6 * 3_600_000;
 /** How often 'try again' looks whether a check that is under way is over. */
@@ -57,7 +59,9 @@ export class ValidityMonitor {
   private readonly providers = new ProviderCache();
   private readonly stopping = new AbortController();
   private readonly writer: CheckWriter;
-  private timer: NodeJS.Timeout | undefined;
+  private alarm: { readonly timer: NodeJS.Timeout; readonly at: number } | null = null;
+  /** More may be due than was claimed: there were no more slots. */
+  private moreDue = false;
 
   constructor(private readonly options: ValidityMonitorOptions) {
     this.writer = new CheckWriter(options);
@@ -81,7 +85,7 @@ export class ValidityMonitor {
   /** Gives back what is claimed, without a result, and ends. */
   async stop(): Promise<void> {
     this.stopping.abort();
-    clearTimeout(this.timer);
+    clearTimeout(this.alarm?.timer);
     await this.loop.stop();
     await Promise.all(this.inFlight);
     this.providers.close();
@@ -129,14 +133,36 @@ export class ValidityMonitor {
   }
 
   private async round(): Promise<void> {
-    await this.claimAndBegin();
-    clearTimeout(this.timer);
-    // With every slot taken there is nothing to wait for but the end of a check, which wakes the loop.
-    if (this.inFlight.size >= this.options.concurrency || this.stopping.signal.aborted) return;
+    const free = this.options.concurrency - this.inFlight.size;
+    const { claimed } = await this.claimAndBegin();
+    this.moreDue = claimed >= free;
+    // Then there is nothing to wait for but the end of checks.
+    if (this.moreDue) return;
     const due = await this.options.keys.nextDueAt();
-    if (due === null) return;
-    const sleepMs = Math.max(SHORTEST_SLEEP_MS, due.getTime() - this.options.clock.now().getTime());
-    if (sleepMs < LOOK_AROUND_MS) this.timer = setTimeout(() => this.loop.wake(), sleepMs);
+    if (due !== null) this.wakeWhenDue(due.getTime());
+  }
+
+  /** What is due later than the next look around is found then. */
+  private wakeWhenDue(due: number): void {
+    const sleepMs = Math.max(SHORTEST_SLEEP_MS, due - this.options.clock.now().getTime());
+    const at = performance.now() + sleepMs;
+    if (sleepMs >= LOOK_AROUND_MS || this.stopping.signal.aborted || (this.alarm !== null && this.alarm.at <= at)) return;
+    clearTimeout(this.alarm?.timer);
+    const timer = setTimeout(() => {
+      this.alarm = null;
+      this.loop.wake();
+    }, sleepMs);
+    this.alarm = { timer, at };
+  }
+
+  /** A check is over. While more is due, several slots are waited for, though not for long: a claim costs about as much as a check. */
+  private ended(checked: Checked | null): void {
+    if (this.moreDue) {
+      if (this.options.concurrency - this.inFlight.size >= this.options.concurrency * CLAIM_SHARE) this.loop.wake();
+      else this.wakeWhenDue(0);
+    } else if (checked?.kind === 'applied') {
+      this.wakeWhenDue(Math.min(...checked.members.map(({ after }) => after.nextCheckAt.getTime())));
+    }
   }
 
   private async claimAndBegin(): Promise<{ claimed: number; begun: number }> {
@@ -162,14 +188,14 @@ export class ValidityMonitor {
   private begin(claimed: ClaimedKey, members: readonly Member[]): void {
     this.options.metrics.began(claimed.key.nextCheckAt, this.options.clock.now());
     const task = runWithCorrelation({ correlationId: randomUUID() }, () => this.checkFor(claimed, members, null))
-      .then(() => undefined)
       .catch((error: unknown) => {
         // The lease ends by itself and the check is made again, here or elsewhere.
         this.options.logger.error({ err: error, checkedKeyId: claimed.key.id }, 'the result of a check could not be written');
+        return null;
       })
-      .finally(() => {
+      .then((checked) => {
         this.inFlight.delete(task);
-        this.loop.wake();
+        this.ended(checked);
       });
     this.inFlight.add(task);
   }
