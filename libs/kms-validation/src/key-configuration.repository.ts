@@ -129,6 +129,12 @@ export class KeyConfigurationRepository {
     return found[0] ? toConfiguration(found[0]) : null;
   }
 
+  /** The id of a project's configuration for a provider. */
+  async idOf(tx: Transaction, projectId: string, provider: KeyProviderName): Promise<string | null> {
+    const sql = 'SELECT id FROM key_configuration WHERE project_id = $1 AND provider = $2';
+    return (await rows<{ id: string }>(tx, sql, [projectId, provider]))[0]?.id ?? null;
+  }
+
   /** All of a project. */
   async ofProject(projectId: string): Promise<KeyConfiguration[]> {
     return (await this.database.query<Row>(`${SELECT} WHERE c.project_id = $1 ORDER BY c.provider`, [projectId])).map(toConfiguration);

@@ -159,10 +159,12 @@ export class Stage {
       projects,
       clusters: new ClusterProjection(),
       repository,
+      keys: new CheckedKeyRepository(this.database),
       policyRepository: new ProjectPolicyRepository(this.database),
       roles: new AccessRoleRepository(this.database),
       missingKeys: new MissingKeys({ repository, publisher, clock: this.clock }),
       publisher,
+      clock: this.clock,
     });
     const [handler, ...others] = handlers.filter((candidate) => candidate.definition.type === definition.type);
     if (!handler || others.length > 0) throw new Error(`${definition.type} has ${others.length + (handler ? 1 : 0)} handlers`);

@@ -7,6 +7,7 @@ import {
   clusterDisablingStarted,
   clusterEnabled,
   clusterEnablingStarted,
+  clusterProcessEndedForKey,
   clusterUpdated,
   keyConfigurationEvents,
   projectCreated,
@@ -60,6 +61,9 @@ export const notificationConsumes: EventDefinition[] = [
   ...keyConfigurationEvents,
   ...validityBreakerEvents,
 ] as EventDefinition[];
+
+/** On the same topics and told to nobody: a check of the key follows at once, and what it finds is told. */
+export const notificationIgnores: EventDefinition[] = [clusterProcessEndedForKey] as EventDefinition[];
 
 /** The handlers of {@link notificationConsumes}. All of them may see an event twice, or after a newer one. */
 export function notificationHandlers(parts: {
