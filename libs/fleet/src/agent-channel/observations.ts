@@ -2,7 +2,10 @@ import type { ObservationReport, ProcessObservation } from '@atrest/contracts';
 import { rows, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
 import type { ClusterLifecycle } from '../clusters/cluster-lifecycle.js';
+import type { ConcernKind } from '../clusters/concerns.js';
 import { isSilent } from '../hosts/host-liveness.js';
+
+const ENDED_FOR_KEY: ConcernKind = 'ENDED_FOR_KEY';
 
 /**
  * Takes in what agents report. First the report itself is stored, then every cluster of the host that waits for something is looked at, in a
@@ -22,9 +25,14 @@ export class Observations {
     const news = await database.transaction((tx) => this.store(tx, hostId, report));
     if (news !== 'changed') return news;
     const waiting = await database.query<{ id: string }>(
+      // A cluster at rest waits for nothing, but for word of its key.
       `SELECT DISTINCT cluster.id FROM process JOIN cluster ON cluster.id = process.cluster_id
-        WHERE process.host_id = $1 AND process.removed_at IS NULL AND cluster.deleted_at IS NULL AND cluster.state <> 'IDLE' ORDER BY cluster.id`,
-      [hostId],
+         LEFT JOIN observation ON observation.process_id = process.id
+         LEFT JOIN concern ON concern.process_id = process.id AND concern.kind = $2
+        WHERE process.host_id = $1 AND process.removed_at IS NULL AND cluster.deleted_at IS NULL
+          AND (cluster.state <> 'IDLE' OR observation.data ? 'endedForKey' OR concern.kind IS NOT NULL)
+        ORDER BY cluster.id`,
+      [hostId, ENDED_FOR_KEY],
     );
     for (const { id } of waiting) await database.transaction((tx) => lifecycle.advance(tx, id));
     return 'changed';

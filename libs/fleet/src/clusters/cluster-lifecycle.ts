@@ -6,6 +6,7 @@ import {
   clusterDisablingStarted,
   clusterEnabled,
   clusterEnablingStarted,
+  clusterProcessEndedForKey,
   clusterUpdated,
   type ClusterSummary,
   type EventDefinition,
@@ -275,15 +276,15 @@ export class ClusterLifecycle {
     const ids = processes.map((process) => process.id);
     const changes = concernChanges(cluster.state, processes, await openConcerns(inTransaction(tx), ids), now, this.listeningSince);
     await writeConcerns(tx, changes);
+    const summary = summaryOf(cluster, processes);
     for (const { processId, kind, detail, since } of changes.raised) {
       this.parts.logger.warn({ clusterId: cluster.id, cluster: cluster.name, processId, kind }, detail);
-      await this.parts.publisher.publish(tx, clusterConcernRaised, {
-        cluster: summaryOf(cluster, processes),
-        processId,
-        kind,
-        detail,
-        since: since.toISOString(),
-      });
+      const at = since.toISOString();
+      if (kind === 'ENDED_FOR_KEY') {
+        await this.parts.publisher.publish(tx, clusterProcessEndedForKey, { cluster: summary, processId, detail, endedAt: at });
+      } else {
+        await this.parts.publisher.publish(tx, clusterConcernRaised, { cluster: summary, processId, kind, detail, since: at });
+      }
     }
   }
 }

@@ -2,7 +2,8 @@ import type { ClusterConcern, ClusterState } from '@atrest/contracts';
 import { isSilent } from '../hosts/host-liveness.js';
 import { isStopped, type ProcessView } from './process-view.js';
 
-export type ConcernKind = ClusterConcern['kind'];
+/** What is announced once while it lasts. An end for the key is an event of its own: it is no trouble with an order, but a reason to check the key. */
+export type ConcernKind = ClusterConcern['kind'] | 'ENDED_FOR_KEY';
 
 /** A concern that was raised and whose cause has not ended. */
 export interface OpenConcern {
@@ -38,6 +39,11 @@ function present(state: ClusterState, process: ProcessView, now: Date): RaisedCo
     const since = process.hostHeardAt ?? process.desiredSince;
     const detail = `The ${where(process)} is lost: its host was last heard of at ${since.toISOString()} and was given up.`;
     return [{ processId: process.id, kind: 'HOST_GIVEN_UP', since, lastSeen: now, detail }];
+  }
+  const ended = process.observation?.endedForKey;
+  // What ended before it was ordered to run says nothing about the key of today.
+  if (ended !== undefined && process.desired === 'running' && Date.parse(ended.at) >= process.desiredSince.getTime()) {
+    return [{ processId: process.id, kind: 'ENDED_FOR_KEY', since: new Date(ended.at), lastSeen: now, detail: ended.detail }];
   }
   if ((state !== 'DISABLING' && state !== 'DISABLED') || process.desired !== 'stopped') return [];
   const concerns: RaisedConcern[] = [];

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { clusterProcessEndedForKey, type ProcessGoal } from '@atrest/contracts';
 import { createLogger } from '@atrest/platform-logging';
 import { EventPublisher } from '@atrest/platform-messaging';
 import { waitFor } from '@atrest/testing';
@@ -264,5 +265,54 @@ describe('a key that is gone', () => {
     for (const agent of agents) await agent.take();
     expect(goalsOf('doomed')).toEqual([]);
     expect((await fleet.clusterEvents('doomed')).slice(-2)).toEqual(['deletion-started', 'deleted']);
+  });
+});
+
+describe('a server that ended for its key before a check found it gone', () => {
+  const ended = () => fleet.events.filter((event) => event.type === clusterProcessEndedForKey.type);
+  const detail = 'The server stopped by itself: its master key is gone from the key management server (exit code 233).';
+
+  it('F37 is told of once as long as it lasts, changes no state, and is not started again once its configuration is INVALID', async () => {
+    const { projectId, key } = await running('polled');
+    const [goal] = goalsOf('polled') as [ProcessGoal];
+    const agent = agents.find((each) => each.processes.includes(goal))!;
+    const at = () => fleet.clock.now().toISOString();
+    const failed = () => ({ status: 'failed', pid: null, writable: false, exitCode: 233, endedForKey: { at: at(), detail } }) as const;
+    const first = failed();
+    agent.claims.set(goal.id, first);
+    await agent.report();
+    await waitFor(() => ended().length > 0, { describe: 'the event' });
+    const cluster = await fleet.cluster(projectId, 'polled');
+    expect(ended()).toMatchObject([
+      { data: { cluster: { id: cluster.id, projectId, state: 'IDLE' }, processId: goal.id, detail, endedAt: first.endedForKey.at } },
+    ]);
+    expect(cluster).toMatchObject({ stateName: 'IDLE', selfManaged: { state: 'IDLE', disabledReason: null } });
+
+    // It is tried again in vain: the same trouble. Then it runs, and ends for its key once more: another one.
+    fleet.clock.advance(1_000);
+    agent.claims.set(goal.id, failed());
+    await agent.report();
+    agent.claims.delete(goal.id);
+    await agent.report();
+    fleet.clock.advance(1_000);
+    const last = failed();
+    agent.claims.set(goal.id, last);
+    await agent.report();
+    await waitFor(() => ended().length > 1, { describe: 'the second event' });
+    expect(ended().map((event) => (event.data as { endedAt: string }).endedAt)).toEqual([first.endedForKey.at, last.endedForKey.at]);
+
+    await key.invalidated();
+    agent.claims.set(goal.id, { status: 'stopped', pid: null });
+    await fleet.settle(projectId, 'polled', 'DISABLED', agents);
+    expect(goalsOf('polled').map((each) => each.desired)).toEqual(['stopped', 'stopped', 'stopped']);
+
+    // What its agent still says of the end before the order to start is no news.
+    fleet.clock.advance(1_000);
+    await key.validated();
+    agent.claims.set(goal.id, last);
+    await agent.sync();
+    agent.claims.delete(goal.id);
+    await fleet.settle(projectId, 'polled', 'IDLE', agents);
+    expect(ended()).toHaveLength(2);
   });
 });
