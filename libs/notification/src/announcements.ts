@@ -1,4 +1,4 @@
-import type { ClusterConcern, EventEnvelope, KeyConfigurationState } from '@atrest/contracts';
+import type { ClusterConcern, EventEnvelope, KeyConfigurationState, ProcessEndedForKey } from '@atrest/contracts';
 import type { Logger } from '@atrest/platform-logging';
 import type { Transaction } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
@@ -11,7 +11,7 @@ import { eventTypeOf } from './events/project-event.js';
 import type { ProjectEventRepository } from './events/project-event.repository.js';
 import type { Incidents } from './incidents/incidents.js';
 import type { KeyEventMessages, Message } from './key-event-messages.js';
-import { concernMessage } from './messages/attention-messages.js';
+import { concernMessage, endedForKeyMessage } from './messages/attention-messages.js';
 import type { KeyConfigurationProjection } from './projections/key-configurations.js';
 import type { KnownProject, ProjectProjection } from './projections/projects.js';
 
@@ -72,6 +72,17 @@ export class Announcements {
     const content = concernMessage(project, event.data);
     const message: Message = { kind: 'CLUSTER_CONCERN', content, pause: `concern/${cluster.id}/${processId}/${kind}` };
     await this.tell(tx, project, message, `concern/${event.id}`, null);
+  }
+
+  /** Servers of a project that lose one key end one after the other, each when it asks: that is one message. */
+  async ofProcessEndedForKey(tx: Transaction, event: EventEnvelope<ProcessEndedForKey>): Promise<void> {
+    const { cluster } = event.data;
+    const project = await this.parts.projects.find(tx, cluster.projectId);
+    if (project === null) throw new ProjectUnknownError(cluster.projectId);
+    if (project.deletedAt !== null) return;
+    const pause = `ended-for-key/${project.id}/${cluster.encryptionAtRestProvider}`;
+    const message: Message = { kind: 'CLUSTER_CONCERN', content: endedForKeyMessage(project, event.data), pause };
+    await this.tell(tx, project, message, `ended-for-key/${event.id}`, null);
   }
 
   private async changeAlerts(

@@ -24,7 +24,7 @@ import { Notifications1795392200000 } from './migrations/1795392200000-notificat
 import { IncidentsAndAlertSettings1795480800000 } from './migrations/1795480800000-incidents-and-alert-settings.js';
 import { ProjectEvents1795480900000 } from './migrations/1795480900000-project-events.js';
 import { ClusterProjection } from './projections/clusters.js';
-import { notificationConsumes, notificationHandlers, notificationIgnores } from './projections/handlers.js';
+import { notificationConsumes, notificationHandlers } from './projections/handlers.js';
 import { KeyConfigurationProjection } from './projections/key-configurations.js';
 import { ProjectProjection } from './projections/projects.js';
 
@@ -129,7 +129,6 @@ export async function createNotificationService(
     transport: events,
     consumes: [...notificationConsumes, ...accessConsumes],
     handlers: [...notificationHandlers({ projects, clusters, announcements, incidents }), ...accessHandlers(store)],
-    ignores: notificationIgnores,
     clock,
     logger,
     metrics,

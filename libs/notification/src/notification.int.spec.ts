@@ -2,6 +2,7 @@ import {
   clusterConcernRaised,
   clusterCreated,
   clusterDeleted,
+  clusterProcessEndedForKey,
   keyConfigurationAttentionNeeded,
   keyConfigurationInvalidated,
   keyConfigurationReachable,
@@ -293,6 +294,28 @@ describe('notification', () => {
     await stage.deliver(clusterConcernRaised, concern(cluster, { kind: 'HOST_UNREACHABLE' }));
     expect(await told()).toBe(9);
     expect(subjects().at(-2)).toBe('[Atrest] Cluster orders of project Orders: a process was started by hand');
+  });
+
+  it('F37 servers that end by themselves for one key are one message, which says that a check decides', async () => {
+    await open();
+    const project = owners('a@example.com');
+    await stage.deliver(projectCreated, project);
+    const cluster = clusterState(project.id, 'orders', { encryptionAtRestProvider: 'KMIP' });
+    const ended = { cluster, processId: 'a'.repeat(24), detail: 'KMIP key <42> is not active', endedAt: START.toISOString() };
+    await stage.deliver(clusterProcessEndedForKey, ended);
+    await stage.deliver(clusterProcessEndedForKey, { ...ended, processId: 'b'.repeat(24) });
+    await stage.service.deliverDue();
+    expect(subjects()).toEqual(['[Atrest] Cluster orders of project Orders: a server ended because it could not use its master key']);
+    const [mail] = stage.mails.messages();
+    for (const part of [mail?.text, mail?.html?.replaceAll('&lt;', '<').replaceAll('&gt;', '>')]) {
+      for (const words of ['KMIP key <42> is not active', '2026-11-23 12:00:00 UTC', 'Atrest did not stop it', 'is checked at once']) {
+        expect(part).toContain(words);
+      }
+    }
+    stage.clock.advance(DAY);
+    await stage.deliver(clusterProcessEndedForKey, ended);
+    await stage.service.deliverDue();
+    expect(subjects()).toHaveLength(2);
   });
 
   it('waits for a project that is not known yet, uses its newest owners, and is silent about a deleted one', async () => {

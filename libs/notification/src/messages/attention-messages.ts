@@ -1,4 +1,4 @@
-import type { Attention, ClusterConcern, KeyConfigurationState } from '@atrest/contracts';
+import type { Attention, ClusterConcern, KeyConfigurationState, ProcessEndedForKey } from '@atrest/contracts';
 import { facts, heading, paragraph, type MailContent } from '../mail/mail-content.js';
 import { clusterBlocks, whatTheProviderSaid, type KeyMessageFacts, type ProjectNamed } from './key-messages.js';
 import { capital, KMS_NAMES, keyName, tellingEvidence, utc } from './words.js';
@@ -99,6 +99,29 @@ export function concernMessage(project: ProjectNamed, concern: ClusterConcern): 
         kind === 'HOST_GIVEN_UP'
           ? 'Atrest no longer waits for it. If the host comes back, its agent is told to stop the process. Replace it by changing the processes of the cluster.'
           : 'Atrest goes on trying. Please look at the host: until the process is stopped, its data can be read.',
+      ),
+    ],
+  };
+}
+
+/** A server found its master key gone before a check did. Whether the customer key is gone, the check decides. */
+export function endedForKeyMessage(project: ProjectNamed, { cluster, processId, detail, endedAt }: ProcessEndedForKey): MailContent {
+  const process = cluster.processes.find(({ id }) => id === processId);
+  return {
+    subject: `[Atrest] Cluster ${cluster.name} of project ${project.name}: a server ended because it could not use its master key`,
+    blocks: [
+      paragraph(
+        `A server of cluster ${cluster.name} asked for its master key by itself, did not get it, and ended. Atrest did not stop it, and it is not a crash.`,
+      ),
+      facts([
+        ['Cluster', cluster.name],
+        ['Process', process === undefined ? processId : `${process.kind} on ${process.hostname}:${process.port}`],
+        ['Ended', utc(endedAt)],
+        ['What the server said', detail],
+      ]),
+      heading('What happens now'),
+      paragraph(
+        'The customer key is checked at once. If it is definitively not usable, you get a message about all clusters that use it. If it is usable, the server is started again after a wait; then look at the way from the server to its keys: KMIP server, proxy, certificates. Other servers on this key may end as well; no further message is sent about them today.',
       ),
     ],
   };

@@ -58,12 +58,10 @@ export const notificationConsumes: EventDefinition[] = [
   ...PROJECT_EVENTS,
   ...CLUSTER_EVENTS,
   clusterConcernRaised,
+  clusterProcessEndedForKey,
   ...keyConfigurationEvents,
   ...validityBreakerEvents,
 ] as EventDefinition[];
-
-/** On the same topics and told to nobody: a check of the key follows at once, and what it finds is told. */
-export const notificationIgnores: EventDefinition[] = [clusterProcessEndedForKey] as EventDefinition[];
 
 /** The handlers of {@link notificationConsumes}. All of them may see an event twice, or after a newer one. */
 export function notificationHandlers(parts: {
@@ -85,6 +83,9 @@ export function notificationHandlers(parts: {
       }),
     ),
     defineHandler(clusterConcernRaised, 'tell-owners-about-a-concern', (event, tx) => announcements.ofConcern(tx, event)),
+    defineHandler(clusterProcessEndedForKey, 'tell-owners-that-a-server-ended-for-its-key', (event, tx) =>
+      announcements.ofProcessEndedForKey(tx, event),
+    ),
     ...keyConfigurationEvents.map((definition) => {
       const name = nameOf(definition);
       const handler = HANDLER_NAMES[name] ?? `tell-who-should-know-of-${name}`;
