@@ -22,6 +22,8 @@ export interface RouteOptions {
   readonly summary: string;
   /** What `@ValidBody()` reads the body with. */
   readonly body?: z.ZodType;
+  /** Takes a JSON body also as `text/plain`, which is how Amazon SNS sends its own; any other route refuses that. */
+  readonly jsonAsPlainText?: boolean;
   /** What `@ValidQuery()` reads the query with. */
   readonly query?: z.ZodType;
   /** What is answered, for the generated reference. */

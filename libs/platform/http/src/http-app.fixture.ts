@@ -121,6 +121,18 @@ export class ThingController {
     return { access_token: 'x' };
   }
 
+  @AtlasRoute({
+    method: 'POST',
+    path: '/notifications',
+    access: 'public',
+    summary: 'JSON that calls itself text.',
+    body: z.object({ Type: z.string() }),
+    jsonAsPlainText: true,
+  })
+  notify(@ValidBody() body: { Type: string }) {
+    return body;
+  }
+
   @AtlasRoute({ method: 'GET', path: '/agent/v1/goal', access: 'agent', summary: 'Long poll.' })
   async goal(@RequestSignal() signal: AbortSignal, @Query('throws') throws?: string) {
     this.polls.push(signal);

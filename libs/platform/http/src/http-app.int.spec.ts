@@ -190,6 +190,17 @@ describe('answers', () => {
     expect(large.json()).toMatchObject({ error: 413, errorCode: 'PAYLOAD_TOO_LARGE', reason: 'Payload Too Large' });
   });
 
+  it.each(['text/plain', 'text/plain; charset=UTF-8', 'application/json'])(
+    'takes JSON that says it is %s where a route wants that',
+    async (type) => {
+      const headers = { 'content-type': type };
+      expect((await inject('POST', '/notifications', headers, '{"Type":"Notification"}')).json()).toEqual({ Type: 'Notification' });
+      expect((await inject('POST', '/notifications', headers, 'Notification')).json()).toMatchObject({ errorCode: 'MALFORMED_JSON' });
+      expect((await inject('POST', '/notifications', headers, '{"__proto__":{}}')).json()).toMatchObject({ errorCode: 'MALFORMED_JSON' });
+      expect((await inject('POST', '/notifications', { 'content-type': 'text/html' }, '{}')).json()).toMatchObject({ error: 415 });
+    },
+  );
+
   it('takes a form where OAuth 2 does, and lets such a route answer errors in its own shape', async () => {
     const form = { 'content-type': 'application/x-www-form-urlencoded' };
     expect((await inject('POST', '/api/oauth/token', form, 'grant_type=client_credentials')).json()).toEqual({ access_token: 'x' });
