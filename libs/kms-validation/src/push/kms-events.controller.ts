@@ -24,6 +24,7 @@ export class KmsEventsController {
     access: 'public',
     summary: 'Takes notifications of AWS KMS from EventBridge by Amazon SNS, signed by it; makes checks due at once.',
     body: AnyBodySchema,
+    jsonAsPlainText: true,
     response: AnswerSchema,
   })
   async aws(@ValidBody() body: unknown): Promise<PushAnswer> {

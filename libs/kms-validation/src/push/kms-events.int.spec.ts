@@ -137,6 +137,15 @@ describe('notifications of KMSs', () => {
     },
   );
 
+  it('AWS: a message comes as text/plain, as SNS sends all of them, and nothing else may', async () => {
+    const asSent = { 'content-type': 'text/plain; charset=UTF-8', 'x-amz-sns-message-type': 'Notification' };
+    expect(await post('aws', sns(), asSent)).toMatchObject({ status: 200, body: {} });
+    expect(await dueAt()).toBe(now());
+    for (const provider of ['azure', 'gcp']) {
+      expect(await post(provider, {}, asSent)).toMatchObject({ status: 415, body: { errorCode: 'UNSUPPORTED_MEDIA_TYPE' } });
+    }
+  });
+
   it.each<[string, () => SnsMessage]>([
     ['a wrong signature', () => ({ ...sns(), Message: '{}' })],
     ['another topic, signed as well', () => sns({ TopicArn: `${TOPIC}-of-somebody-else` })],
