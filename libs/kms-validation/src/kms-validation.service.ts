@@ -110,7 +110,7 @@ export async function createKmsValidationService(
   const projects = new ProjectProjection(database);
   const clusters = new ClusterProjection();
   const keys = new CheckedKeyRepository(database);
-  const { factories, proveAwsRole } = adapters({ clock, metrics }, options);
+  const { factories, proveAwsRole, close: closeAdapters } = adapters({ clock, metrics }, options);
   const roles = new AccessRoleRepository(database);
   const access = new KeyAccess(options.sealingKeys, { ...factories, ...options.providerFactories }, roles);
   const limits = {
@@ -183,6 +183,7 @@ export async function createKmsValidationService(
     async stop() {
       await stopListening?.();
       await Promise.all([monitor.stop(), housekeeping.stop()]);
+      closeAdapters();
       await messaging.stop();
       await database.close();
     },

@@ -48,6 +48,8 @@ export interface AdapterSettings {
 export interface Adapters {
   readonly factories: ProviderFactories;
   readonly proveAwsRole: AwsRoleProof;
+  /** Closes connections that keys share. Clients of single keys are closed by who made them, before. */
+  readonly close: () => void;
 }
 
 /** Connections to one region of AWS: above any sensible number of checks at the same time, and far below what a process can open. */
@@ -56,10 +58,11 @@ const AWS_CONNECTIONS = 1_000;
 /** The adapters of `@atrest/kms`, each with its own call limits. */
 export function adapters({ clock, metrics }: { readonly clock: Clock; readonly metrics: Metrics }, o: AdapterSettings): Adapters {
   const limiters = (quotaOf: (region: string) => number) => new CallLimiters({ clock, sleep: sleepFor, quotaOf });
+  const awsConnections = new AwsConnections({ maxSockets: AWS_CONNECTIONS });
   const awsOptions: AwsKeyProviderOptions = {
     limiters: limiters(awsRequestQuotaOf),
     stsLimiters: limiters(awsStsRequestQuotaOf),
-    connections: new AwsConnections({ maxSockets: AWS_CONNECTIONS }),
+    connections: awsConnections,
     metrics,
     ...(o.awsEndpoint !== undefined && { endpoint: o.awsEndpoint }),
     ...o.aws,
@@ -67,7 +70,7 @@ export function adapters({ clock, metrics }: { readonly clock: Clock; readonly m
   const [azure, gcp, kmip] = [limiters(azureRequestQuotaOf), limiters(gcpRequestQuotaOf), limiters(kmipRequestQuotaOf)];
   const { serviceAccountKey: ourServiceAccount, ...gcpOptions } = o.gcp ?? {};
   // One connection serves every key: a client of its own for each would cost 100 ms and a connection.
-  const connections = new GcpConnections(gcpOptions.endpoint);
+  const gcpConnections = new GcpConnections(gcpOptions.endpoint);
   const factories: ProviderFactories = {
     AWS: (key) => {
       const named = { keyId: textOf(key.settings, 'customerMasterKeyID'), region: atlasRegionOf(key.settings) };
@@ -78,7 +81,10 @@ export function adapters({ clock, metrics }: { readonly clock: Clock; readonly m
       const serviceAccountKey = key.credentials.kind === 'role' ? ourServiceAccount : key.credentials.secret;
       if (serviceAccountKey === undefined) throw new KmsUsageError('This installation has no service account in Google Cloud.');
       const keyVersionResourceID = textOf(key.settings, 'keyVersionResourceID');
-      return new GcpKeyProvider({ keyVersionResourceID, serviceAccountKey }, { limiters: gcp, metrics, connections, ...gcpOptions });
+      return new GcpKeyProvider(
+        { keyVersionResourceID, serviceAccountKey },
+        { limiters: gcp, metrics, connections: gcpConnections, ...gcpOptions },
+      );
     },
     KMIP: ({ settings, credentials }) => {
       if (credentials.kind === 'role') throw new KmsUsageError('KMIP knows no roles.');
@@ -87,7 +93,11 @@ export function adapters({ clock, metrics }: { readonly clock: Clock; readonly m
       return new KmipKeyProvider(access, { limiters: kmip, metrics, now: () => clock.now(), allowAddress: mayBeAnAppliance, ...o.kmip });
     },
   };
-  return { factories, proveAwsRole: (role) => proveAwsRole(role, awsOptions) };
+  const close = (): void => {
+    awsConnections.close();
+    gcpConnections.close();
+  };
+  return { factories, proveAwsRole: (role) => proveAwsRole(role, awsOptions), close };
 }
 
 /**

@@ -213,6 +213,11 @@ export class DevelopmentGoogleCloudKms {
     return this.accepted;
   }
 
+  /** Connections that are open now. */
+  get openConnections(): number {
+    return this.sockets.size;
+  }
+
   /** Resolves as soon as the calls so far satisfy `predicate`. */
   async waitForCalls(predicate: (calls: readonly GoogleCloudCall[]) => boolean): Promise<void> {
     if (predicate(this.recorded)) return;
