@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { KmsValidationService } from './kms-validation.service.js';
-import { awsOf, newConfiguredProject, Stage, statusOf, type ConfiguredProject } from './test-support/stage.contract.js';
+import { awsOf, MINUTE, newConfiguredProject, refusalOf, Stage, statusOf, type ConfiguredProject } from './test-support/stage.contract.js';
 
 describe('faults of the KMS, met through the AWS SDK', () => {
   let stage: Stage;
@@ -136,6 +136,39 @@ describe('faults of the KMS, met through the AWS SDK', () => {
     expect(await stage.eventNames()).toEqual(['saved']);
   });
 
+  it('F07 what can never be the key is refused when it is saved: another region, another account, a key for signatures; the present one stays', async () => {
+    const present = await awsOf(service, project.projectId);
+    const asymmetric = stage.kms.createKey({ keySpec: 'RSA_2048', keyUsage: 'SIGN_VERIFY' });
+    for (const [change, reason] of [
+      [{ region: 'EU_WEST_1' }, 'KEY_NOT_FOUND'],
+      [{ customerMasterKeyID: project.arn.replace(stage.kms.accountId, '999988887777') }, 'ACCESS_DENIED'],
+      [{ customerMasterKeyID: asymmetric.keyId }, 'KEY_USAGE_WRONG'],
+    ] as const) {
+      expect(refusalOf(await service.useCases.change(project.projectId, { awsKms: change })).parameters).toEqual([reason]);
+    }
+    expect(await awsOf(service, project.projectId)).toEqual(present);
+    expect(await states(1)).toEqual(['VALID']);
+    expect(await stage.eventNames()).toEqual(['saved']);
+  });
+
+  it('F14 two endpoints disagree for three minutes: each usable answer ends the suspicion, nothing stops and nobody is told', async () => {
+    // Behind the balancer is one replica that has not heard of the key yet: each other request meets it.
+    const until = stage.clock.now().getTime() + 3 * MINUTE;
+    let asked = 0;
+    const seen = new Set<string>();
+    while (stage.clock.now().getTime() < until) {
+      stage.kms.clearFaults();
+      asked += 1;
+      if (asked % 2 === 1)
+        stage.kms.inject({ kind: 'error', status: 400, name: 'NotFoundException', message: 'unknown here', operations: ['Decrypt'] });
+      for (const state of await states(1)) seen.add(state);
+    }
+    expect(seen).toEqual(new Set(['SUSPECT', 'VALID']));
+    stage.kms.clearFaults();
+    expect(await states(2)).toEqual(['VALID', 'VALID']);
+    expect(await stage.eventNames()).toEqual(['saved']);
+  });
+
   it('F15 the KMS reports success but gives other bytes back: INVALID', async () => {
     stage.kms.inject({ kind: 'wrong-plaintext' });
     expect(await states(3)).toEqual(['SUSPECT', 'SUSPECT', 'INVALID']);
@@ -152,5 +185,36 @@ describe('faults of the KMS, met through the AWS SDK', () => {
     stage.kms.clearFaults();
     expect(await states(1)).toEqual(['VALID']);
     expect(await stage.eventNames()).toEqual(['saved', 'became-unreachable', 'became-reachable']);
+  });
+
+  it('F17 the account is suspended: definitive like any lost access, INVALID with its reason, and VALID when it is paid again', async () => {
+    const message = 'The AWS Access Key Id needs a subscription for the service';
+    stage.kms.inject({ kind: 'error', status: 403, name: 'OptInRequired', message });
+    expect(await states(3)).toEqual(['SUSPECT', 'SUSPECT', 'INVALID']);
+    expect(await statusOf(service, project.projectId)).toMatchObject({
+      lastEvidence: { reason: 'CREDENTIALS_INVALID', errorName: 'OptInRequired' },
+    });
+    stage.kms.clearFaults();
+    expect(await states(1)).toEqual(['VALID']);
+    expect(await stage.eventNames()).toEqual(['saved', 'invalidated', 'validated']);
+  });
+
+  it('F19 the region of a replica key is lost while the primary lives: transient for as long as it lasts, nothing stops', async () => {
+    const { arn } = stage.kms.createKey({ region: 'eu-west-1' });
+    const replica = await newConfiguredProject(stage, service, { customerMasterKeyID: arn, region: 'EU_WEST_1' });
+    stage.kms.inject({ kind: 'error', status: 503, keyId: arn });
+    const until = stage.clock.now().getTime() + 10 * MINUTE;
+    while (stage.clock.now().getTime() < until) await stage.tick(service);
+    expect(await statusOf(service, replica.projectId)).toMatchObject({
+      state: 'VALID',
+      unreachableSince: expect.any(String),
+      lastEvidence: { verdict: 'transient', reason: 'PROVIDER_ERROR' },
+    });
+    expect(await statusOf(service, project.projectId)).toMatchObject({ state: 'VALID', unreachableSince: null });
+    stage.kms.clearFaults();
+    await stage.tick(service);
+    await stage.tick(service);
+    expect(await stage.eventNames(replica.projectId)).toEqual(['saved', 'became-unreachable', 'became-reachable']);
+    expect(await stage.eventNames(project.projectId)).toEqual(['saved']);
   });
 });
