@@ -13,7 +13,8 @@ const ROUTES: readonly { readonly path: RegExp; readonly upstream: Upstream }[] 
   { path: new RegExp(`${PROJECT}/(?:encryptionAtRest|cloudProviderAccess)(?:/|$)`), upstream: 'kms-validation' },
   { path: new RegExp(`${ATLAS}/orgs/[^/]+/encryptionAtRest(?:/|$)`), upstream: 'kms-validation' },
   { path: /^\/kms-events\//, upstream: 'kms-validation' },
-  { path: new RegExp(`${PROJECT}/alerts(?:/|$)`), upstream: 'notification' },
+  { path: new RegExp(`${PROJECT}/(?:alerts|alertConfigs|events)(?:/|$)`), upstream: 'notification' },
+  { path: new RegExp(`${ATLAS}/alertConfigs/`), upstream: 'notification' },
   { path: new RegExp(`${PROJECT}/clusters/[^/]+/backup/restoreJobs(?:/|$)`), upstream: 'restore-execution' },
   { path: /^\/downloads\//, upstream: 'restore-execution' },
 ];
