@@ -22,7 +22,8 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '60' },
     // Before that: code is compiled, connections are opened. Each configuration is checked for the first time within a minute.
     'warm-up': { type: 'string', default: '30' },
-    concurrency: { type: 'string' },
+    // Checks at the same time: each waits for the KMS and then for the commit it shares with others.
+    concurrency: { type: 'string', default: '256' },
     // Also what PostgreSQL spent its time on, for whoever wants to make it less. Costs some of it.
     statements: { type: 'boolean', default: false },
   },
@@ -80,8 +81,8 @@ try {
   postgres = await startPostgres();
   const kms = await start('loopback-kms', {});
   const bare = await start('bare-sdk', { kms: kms.url });
-  const options = { url: postgres.url, kms: kms.url, configurations: CONFIGURATIONS };
-  const service = await start('service', { ...options, ...(values.concurrency && { concurrency: Number(values.concurrency) }) });
+  const options = { url: postgres.url, kms: kms.url, configurations: CONFIGURATIONS, concurrency: Number(values.concurrency) };
+  const service = await start('service', options);
   // The loop before and behind, because what else the machine does changes meanwhile.
   await bare('loop', { concurrency: BARE_CONCURRENCY, seconds: Math.min(3, SECONDS) });
   const bareRuns = [await measureBare(bare, kms)];

@@ -50,7 +50,7 @@ const service = await createKmsValidationService(
     observer: 'bench',
     awsEndpoint: kms,
     policy: { intervalMs: MINUTE },
-    ...(concurrency !== undefined && { checks: { concurrency } }),
+    checks: { concurrency },
   },
 );
 
