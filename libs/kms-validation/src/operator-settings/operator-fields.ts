@@ -11,9 +11,9 @@ function policyDuration(setting: PolicyDuration) {
   return duration({ min, max, default: fallback, description });
 }
 
-/** One or more of the items, separated by commas. */
+/** One or more of the items, separated by commas; the description goes on after that word. */
 function list(item: string, description: string) {
-  return optional(text({ pattern: new RegExp(`^${item}(?:,${item})*$`), description: `${description}, separated by commas` }));
+  return optional(text({ pattern: new RegExp(`^${item}(?:,${item})*$`), description: `Comma-separated ${description}` }));
 }
 
 const UUID = '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}';
@@ -114,16 +114,16 @@ export const operatorFields = {
   }),
   ATREST_GCP_SUBJECT_TOKEN_FILES: list(
     absoluteFile,
-    'Files that credential configurations of workload identity pools may name as token files',
+    'files that credential configurations of workload identity pools may name as token files',
   ),
   ATREST_GCP_SUBJECT_TOKEN_ORIGINS: list(
     String.raw`https:\/\/[a-z0-9.-]+(?::\d{1,5})?`,
-    'Origins that credential configurations of workload identity pools may ask for tokens',
+    'origins that credential configurations of workload identity pools may ask for tokens',
   ),
 
   ATREST_KMIP_ALLOWED_NETWORKS: list(
     String.raw`[0-9a-fA-F.:]{2,45}(?:\/\d{1,3})?`,
-    "Addresses or networks (`10.20.0.0/16`) that projects' KMIP servers may have; without it any but our own machine's and link-local ones, which never count",
+    "addresses or networks (`10.20.0.0/16`) that projects' KMIP servers may have; without it any but our own machine's and link-local ones, which never count",
   ),
 
   ATREST_PUSH_AWS_TOPIC_ARNS: list(
