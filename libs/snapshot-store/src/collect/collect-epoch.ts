@@ -1,4 +1,4 @@
-import { NAME_BYTES } from '../format/block.ts';
+import { NAME_BYTES } from '../format/block.js';
 import type { EpochKeys } from '../format/keys.js';
 import { blockNameOf, blocksPrefix, manifestsPrefix } from '../format/layout.js';
 import { fileListBlocks, openManifest } from '../format/manifest.js';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ObjectDamagedError } from '../errors.js';
-import { NAME_BYTES } from './block.ts';
+import { NAME_BYTES } from './block.js';
 import { assertSnapshotPath } from './paths.js';
 
 /** Names in one line of the list: 8,192 blocks are 32 GiB of a file, a line of 350 KiB. A larger file has several lines. */

@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { FormatUnknownError, ObjectDamagedError, ObjectMissingError } from '../errors.js';
 import type { ObjectStore } from '../object-store/object-store.js';
-import { NAME_BYTES } from './block.ts';
+import { NAME_BYTES } from './block.js';
 import { EPOCH_ID, type EpochKeys } from './keys.js';
 import { manifestKey } from './layout.js';
 

@@ -1,5 +1,5 @@
 import { ObjectDamagedError, ObjectMissingError } from '../errors.js';
-import { BlockRefusedError, openBlock, type BlockKeys } from '../format/block.ts';
+import { BlockRefusedError, openBlock, type BlockKeys } from '../format/block.js';
 import { parseFileList, type FileSegment } from '../format/file-list.js';
 import type { EpochKeys } from '../format/keys.js';
 import { blockKey, manifestKey } from '../format/layout.js';

@@ -1,7 +1,7 @@
 import { chmod, mkdir, open, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ObjectDamagedError, ObjectMissingError, SnapshotCancelledError, StoreFullError, TargetUnwritableError } from '../errors.js';
-import { BLOCK_BYTES, NAME_BYTES } from '../format/block.ts';
+import { BLOCK_BYTES, NAME_BYTES } from '../format/block.js';
 import type { FileEntry, FileSegment } from '../format/file-list.js';
 import type { EpochKeys } from '../format/keys.js';
 import { blockKey, manifestKey } from '../format/layout.js';

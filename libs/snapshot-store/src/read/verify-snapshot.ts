@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { NameSet } from '../collect/name-set.js';
 import { ObjectDamagedError, ObjectMissingError, SnapshotCancelledError, type SnapshotStoreError } from '../errors.js';
-import { BLOCK_BYTES, BlockRefusedError, NAME_BYTES, openBlock } from '../format/block.ts';
+import { BLOCK_BYTES, BlockRefusedError, NAME_BYTES, openBlock } from '../format/block.js';
 import { deriveEpochKeys, KEY_BYTES, type EpochKeys } from '../format/keys.js';
 import { blockKey } from '../format/layout.js';
 import { fileListBlocks, readManifest, type Manifest } from '../format/manifest.js';

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { BLOCK_BYTES, BLOCK_OVERHEAD_BYTES } from '../format/block.ts';
+import { BLOCK_BYTES, BLOCK_OVERHEAD_BYTES } from '../format/block.js';
 import type { EpochKeys } from '../format/keys.js';
 import type { BlockJob, BlockReply, BlockRequest, BlockResult } from './block-worker.js';
 

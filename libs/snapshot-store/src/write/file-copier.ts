@@ -1,6 +1,6 @@
 import type { Clock } from '@atrest/platform-time';
 import { SourceChangedError, SourceUnreadableError } from '../errors.js';
-import { BLOCK_BYTES, NAME_BYTES } from '../format/block.ts';
+import { BLOCK_BYTES, NAME_BYTES } from '../format/block.js';
 import { NAMES_PER_LINE, type FileEntry } from '../format/file-list.js';
 import type { EpochKeys } from '../format/keys.js';
 import { blockKey } from '../format/layout.js';

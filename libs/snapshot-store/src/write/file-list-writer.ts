@@ -1,4 +1,4 @@
-import { BLOCK_BYTES, NAME_BYTES, nameOfBlock, sealBlock } from '../format/block.ts';
+import { BLOCK_BYTES, NAME_BYTES, nameOfBlock, sealBlock } from '../format/block.js';
 import { renderSegment, ZERO_NAME, type FileSegment } from '../format/file-list.js';
 import type { EpochKeys } from '../format/keys.js';
 import { blockKey } from '../format/layout.js';

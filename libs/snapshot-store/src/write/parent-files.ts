@@ -1,4 +1,4 @@
-import { NAME_BYTES } from '../format/block.ts';
+import { NAME_BYTES } from '../format/block.js';
 import { ZERO_NAME, type FileEntry, type FileSegment } from '../format/file-list.js';
 import { comparePaths } from '../format/paths.js';
 
