@@ -137,7 +137,7 @@ export class ValidityMonitor {
     const { claimed } = await this.claimAndBegin();
     this.moreDue = claimed >= free;
     // Then there is nothing to wait for but the end of checks.
-    if (this.moreDue) return;
+    if (this.moreDue || this.stopping.signal.aborted) return;
     const due = await this.options.keys.nextDueAt();
     if (due !== null) this.wakeWhenDue(due.getTime());
   }
