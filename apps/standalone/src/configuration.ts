@@ -1,4 +1,4 @@
-import { operatorFields } from '@atrest/kms-validation';
+import { operatorFields, operatorOptions } from '@atrest/kms-validation';
 import { compileConfig, duration, flag, integer, oneOf, optional, secret, text, url, type Compiled } from '@atrest/platform-config';
 
 const MINUTE = 60_000;
@@ -66,7 +66,10 @@ export const standaloneFields = {
 
 export type StandaloneConfiguration = Compiled<typeof standaloneFields>;
 
-/** @throws ConfigError naming every variable that is wrong and its rule, never a value. */
+/** @throws ConfigError naming every variable that is wrong and its rule, never a value; `ValidityPolicyError` for times that do not fit together. */
 export function readConfiguration(environment: NodeJS.ProcessEnv): StandaloneConfiguration {
-  return compileConfig(standaloneFields, environment);
+  const configuration = compileConfig(standaloneFields, environment);
+  // Before anything starts: what is right by itself may not fit together. The address matters later.
+  operatorOptions(configuration, 'http://localhost');
+  return configuration;
 }

@@ -77,6 +77,11 @@ describe('the configuration of the standalone app', () => {
     expect(readConfiguration({ ATREST_CHECK_CONFIRMATIONS: '2' }).ATREST_CHECK_CONFIRMATIONS).toBe(2);
   });
 
+  it('refuses settings that do not go together before anything starts', () => {
+    const { problems } = problemsOf({ ATREST_AWS_ACCESS_KEY_ID: 'AKIAIOSFODNN7EXAMPLE' });
+    expect(problems.map(({ variable }) => variable)).toEqual(['ATREST_AWS_CREDENTIALS']);
+  });
+
   it('names everything that is wrong at once, and no secret', () => {
     const { problems, message } = problemsOf({
       ATREST_CHECK_INTERVAL: 'hunter2',
