@@ -2,7 +2,15 @@ import { clusterCreated, ValidityPolicySchema } from '@atrest/contracts';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { KmsValidationService } from '../kms-validation.service.js';
 import { Api, type ApiAnswer } from '../test-support/api.contract.js';
-import { clusterState, MINUTE, newConfiguredProject, Stage, statusOf, valueOf, type ConfiguredProject } from '../test-support/stage.contract.js';
+import {
+  clusterState,
+  MINUTE,
+  newConfiguredProject,
+  Stage,
+  statusOf,
+  valueOf,
+  type ConfiguredProject,
+} from '../test-support/stage.contract.js';
 
 describe('the validity policy of a project', () => {
   let stage: Stage;

@@ -39,7 +39,7 @@ const MONGOD_OPTIONS = `Options:
   --logpath arg  --logappend  --quiet  --pidfilepath arg  --keyFile arg  --setParameter name=value
   --replSet arg  --oplogSize arg (MB)  --shardsvr  --configsvr
   --storageEngine arg (wiredTiger)  --wiredTigerCacheSizeGB arg  --directoryperdb  --wiredTigerDirectoryForIndexes
-  --syncdelay arg  --journal  --nojournal  --journalCommitInterval arg
+  --syncdelay arg  --slowms arg  --profile arg  --journal  --nojournal  --journalCommitInterval arg
   --enableEncryption  --encryptionKeyFile arg  --encryptionCipherMode arg (AES256-CBC, AES256-GCM)
 `;
 

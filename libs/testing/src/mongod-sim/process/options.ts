@@ -42,6 +42,8 @@ const OPTIONS: Record<string, OptionRule> = {
   directoryperdb: { path: 'storage.directoryPerDB', kind: 'flag', programs: 'mongod' },
   wiredTigerDirectoryForIndexes: { path: 'storage.wiredTiger.engineConfig.directoryForIndexes', kind: 'flag', programs: 'mongod' },
   syncdelay: { path: 'storage.syncPeriodSecs', kind: 'number', programs: 'mongod' },
+  slowms: { path: 'operationProfiling.slowOpThresholdMs', kind: 'integer', programs: 'mongod' },
+  profile: { path: 'operationProfiling.mode', kind: 'integer', programs: 'mongod' },
   journal: { path: 'storage.journal.enabled', kind: 'flag', programs: 'mongod' },
   nojournal: { path: 'storage.journal.enabled', kind: 'off-flag', programs: 'mongod' },
   journalCommitInterval: { path: 'storage.journal.commitIntervalMs', kind: 'integer', programs: 'mongod' },
