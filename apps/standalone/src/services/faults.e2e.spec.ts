@@ -4,7 +4,7 @@ import { LIMIT_MS, ServicesWorld } from '../test-support/services-world.contract
 
 const VICTIMS = ['fleet', 'kms-validation', 'notification', 'restore-execution'] as const;
 /** The full scale: `ATREST_FAULTS=full` (docs/reference/faults-on-kafka.md). */
-const ROUNDS = faultScale('ROUNDS', 8);
+const ROUNDS = faultScale('ROUNDS', 4);
 
 describe.skipIf(!(await kafkaAvailable()))('faults of services in processes of their own', { timeout: 600_000 + ROUNDS * 30_000 }, () => {
   let world: ServicesWorld;

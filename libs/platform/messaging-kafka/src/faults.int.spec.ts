@@ -19,7 +19,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { FaultWorld, LIMIT_MS, NOTHING_WRONG } from './fault-world.contract.js';
 
 /** The full scale: `ATREST_FAULTS=full` (docs/reference/faults-on-kafka.md). */
-const ROUNDS = faultScale('ROUNDS', 10);
+const ROUNDS = faultScale('ROUNDS', 4);
 const LAG = faultScale('LAG', 5_000);
 const AWAY_MS = faultScale('AWAY_SECONDS', 1) * 1_000;
 
