@@ -312,7 +312,8 @@ describe('the inbox', () => {
     for (const id of ['a', 'b', 'c']) expect(revisionsOf(effects, id)).toEqual(oneTo(200));
     expect(failing.size).toBe(0);
     const [row] = await consumer.database.query<{ count: number }>('SELECT count(DISTINCT xmin::text) AS count FROM effect');
-    expect(row?.count).toBeLessThan(300);
+    // How many share one depends on how fast the machine is; that they do does not.
+    expect(row?.count).toBeLessThan(600);
   });
 
   test('a handler works for the correlation and trace of its event, and what it publishes is caused by it', async () => {
