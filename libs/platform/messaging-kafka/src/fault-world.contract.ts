@@ -186,11 +186,19 @@ export class FaultWorld {
   /** Waits until every projection equals its aggregate; then tells which aggregates lack the effect of a revision, or have one twice or out of order. */
   async comparison(): Promise<{ readonly wrong: unknown[]; readonly deadLetters: number }> {
     await this.projectionsEqualAggregates();
-    const effects = await this.consumerDatabase.query<{ subject: string; revisions: number[] }>(
-      'SELECT subject, array_agg(revision ORDER BY number) AS revisions FROM effect GROUP BY subject',
+    // A connection that a restart of the database broke is noticed by the first who uses it: asked again, like everything here.
+    const { aggregates, effects, letters } = await waitFor(
+      async () => ({
+        aggregates: await this.aggregates(),
+        effects: await this.consumerDatabase.query<{ subject: string; revisions: number[] }>(
+          'SELECT subject, array_agg(revision ORDER BY number) AS revisions FROM effect GROUP BY subject',
+        ),
+        letters: await this.reader.service.messaging.deadLetters.list(),
+      }),
+      { describe: 'what the services wrote', limitMs: LIMIT_MS },
     );
     const revisions = new Map(effects.map((effect) => [effect.subject, effect.revisions]));
-    const wrong = (await this.aggregates())
+    const wrong = aggregates
       .map(({ id, revision }) => ({ id, revision, revisions: revisions.get(id) }))
       .filter(
         (each) =>
@@ -199,7 +207,7 @@ export class FaultWorld {
             Array.from({ length: each.revision }, (_, index) => index + 1),
           ),
       );
-    return { wrong, deadLetters: (await this.reader.service.messaging.deadLetters.list()).length };
+    return { wrong, deadLetters: letters.length };
   }
 
   private aggregates(): Promise<Sample[]> {

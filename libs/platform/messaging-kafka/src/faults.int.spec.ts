@@ -99,8 +99,10 @@ describe.skipIf(!(await kafkaAvailable()))(
           const several = IDS.length * 10 * (restart - 1) + 10;
           await waitFor(async () => (await world.effectCount()) > several, { describe: `effect ${several}`, limitMs: LIMIT_MS });
           // As a crash does: nothing is written any more. Who owns the server starts it again, while the test goes on writing.
-          process.kill(postgres.pid, 'SIGQUIT');
+          const killed = postgres.pid;
+          process.kill(killed, 'SIGQUIT');
           await traffic;
+          await waitFor(() => postgres.pid !== killed, { describe: 'PostgreSQL to be there again', limitMs: LIMIT_MS });
         }
         expect(await world.comparison()).toEqual(NOTHING_WRONG);
       } finally {
