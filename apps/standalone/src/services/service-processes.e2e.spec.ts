@@ -80,13 +80,15 @@ describe.skipIf(!(await kafkaAvailable()))('services in processes of their own',
     });
     expect(alerts).toMatchObject({ totalCount: 0 });
 
-    system.programs.get('kms-validation')!.kill();
+    const victim = system.programs.get('kms-validation')!;
+    victim.kill();
+    await waitFor(() => victim.restarts === 1 && victim.pid !== null, { describe: 'it to be started again', limitMs: LIMIT_MS / 4 });
     const configuration = await waitFor(() => api.get<{ awsKms: object }>(`/groups/${projectId}/encryptionAtRest`), {
       describe: 'kms-validation to be back',
       limitMs: LIMIT_MS / 4,
     });
     expect(configuration.awsKms).toBeDefined();
-    expect(system.programs.get('kms-validation')!.restarts).toBe(1);
+    expect(victim.restarts).toBe(1);
 
     const connected = await rows(
       `SELECT DISTINCT usename AS role, nspname AS schema FROM pg_stat_activity JOIN pg_namespace ON nspowner = usesysid
