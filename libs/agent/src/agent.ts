@@ -330,6 +330,10 @@ class RunningAgent implements Agent {
   }
 
   async #resultOf(task: AgentTask): Promise<AgentTaskResult> {
+    if (task.kind !== 'tail-log') {
+      const detail = 'This agent takes no snapshots yet.';
+      return { taskId: task.id, outcome: 'failed', error: detail, lines: null, failure: { code: 'NO_SNAPSHOT_STORE', detail } };
+    }
     try {
       const supervisor = this.#supervisors.get(task.processId);
       if (!supervisor) return { taskId: task.id, outcome: 'failed', error: 'This host does not know the process.', lines: null };

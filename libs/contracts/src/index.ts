@@ -1,5 +1,6 @@
 export { ClientIdSchema, newObjectId, ObjectIdSchema, TimestampSchema, type ObjectId } from './ids.js';
 export * from './vocabulary.js';
+export * from './backup-vocabulary.js';
 export { deadLetterTopicOf, topics, type Topic } from './topics.js';
 export { defineEvent, EventEnvelopeSchema, type DataOf, type EventDefinition, type EventEnvelope } from './event.js';
 export { commandDefinitions, defineCommand, type CommandDefinition } from './commands/index.js';
@@ -13,6 +14,11 @@ export * from './events/project.js';
 export * from './events/restore-command.js';
 export * from './public-jwk.js';
 export * from './agent-channel/agent-channel.js';
+export * from './agent-channel/agent-tasks.js';
+export * from './events/agent-task.js';
+export * from './events/backup-job.js';
+export * from './events/key-access.js';
+export * from './events/snapshot.js';
 export * from './api/cloud-provider-access.js';
 export * from './api/encryption-at-rest.js';
 export * from './api/groups.js';

@@ -12,6 +12,14 @@ export interface Topic {
 
 const compacted = (name: string, description: string): Topic => ({ name, partitions: 12, compacted: true, retentionDays: 7, description });
 
+const kept = (name: string, retentionDays: number, description: string): Topic => ({
+  name,
+  partitions: 12,
+  compacted: false,
+  retentionDays,
+  description,
+});
+
 /** Every topic of Atrest. A service publishes only to its own (DESIGN §2); to `restoreCommands` only other teams do. */
 export const topics = {
   projects: compacted('atrest.projects', 'Projects with their members and roles'),
@@ -21,6 +29,11 @@ export const topics = {
     'Service accounts, public signing keys and revoked tokens, so that every service can check access by itself',
   ),
   keyConfigurations: compacted('atrest.key-configurations', 'Key configurations and their validity'),
+  // What is sealed in them can be opened on one host only, and is of use for minutes.
+  keyAccess: kept('atrest.key-access', 1, 'Access to customer keys, each sealed for the one agent that needs it for a task'),
+  snapshots: compacted('atrest.snapshots', 'Snapshots, from request to deletion'),
+  backupJobs: kept('atrest.backup-jobs', 7, 'Work on snapshots that agents should do: take, prove, delete'),
+  agentTasks: kept('atrest.agent-tasks', 7, 'What became of the work of agents'),
   notifications: compacted('atrest.notifications', 'What was told to whom'),
   restoreCommands: {
     name: 'atrest.restore-commands',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ObjectIdSchema, TimestampSchema } from '../ids.js';
 import { ProcessKindSchema } from '../vocabulary.js';
+import { AgentTaskSchema, SealingPublicKeySchema, TaskProgressSchema } from './agent-tasks.js';
 
 /** What a host offers when it enrols. */
 export const EnrolmentRequestSchema = z.object({
@@ -115,30 +116,12 @@ export const HostGoalSchema = z.object({
 });
 export type HostGoal = z.infer<typeof HostGoalSchema>;
 
-/** One piece of work with a result. Snapshots and restores add their kinds. */
-export const AgentTaskSchema = z.discriminatedUnion('kind', [
-  z.object({
-    id: ObjectIdSchema,
-    kind: z.literal('tail-log'),
-    processId: ObjectIdSchema,
-    lines: z.int().min(1).max(1000),
-  }),
-]);
-export type AgentTask = z.infer<typeof AgentTaskSchema>;
-
-export const AgentTaskResultSchema = z.object({
-  taskId: ObjectIdSchema,
-  outcome: z.enum(['done', 'failed']),
-  /** Why it failed. */
-  error: z.string().nullable(),
-  lines: z.array(z.string()).nullable(),
-});
-export type AgentTaskResult = z.infer<typeof AgentTaskResultSchema>;
-
 /** Answer to `GET /agent/v1/poll?goalVersion=<n>&waitSeconds=<s>`; 204 when nothing is new. */
 export const PollResponseSchema = z.object({
   goal: HostGoalSchema.nullable(),
   tasks: z.array(AgentTaskSchema),
+  /** Tasks that should end: the agent ends them, cleans up and reports them as failed with `CANCELLED`. Named until their result is known. */
+  cancelled: z.array(ObjectIdSchema).optional(),
 });
 export type PollResponse = z.infer<typeof PollResponseSchema>;
 
@@ -175,6 +158,13 @@ export const ProcessObservationSchema = z.object({
   setMembers: z.array(z.object({ host: z.string(), votes: z.int().optional(), priority: z.number().optional() })).optional(),
   /** The shards of the cluster; only from the mongos that leads, and only when it may list them. */
   shards: z.array(z.string()).optional(),
+  /**
+   * Writes are locked (`fsyncLock`) or a backup cursor is open on it: since when, as far as the agent saw it. Absent when neither is, or when the agent
+   * may not ask. Both outlive whoever took them.
+   */
+  heldForBackup: z
+    .object({ kind: z.enum(['fsyncLock', 'backupCursor']), since: TimestampSchema, taskId: ObjectIdSchema.nullable() })
+    .optional(),
 });
 export type ProcessObservation = z.infer<typeof ProcessObservationSchema>;
 
@@ -190,5 +180,11 @@ export const ObservationReportSchema = z.object({
    */
   number: z.object({ run: z.int().positive(), sequence: z.int().positive() }).optional(),
   processes: z.array(ProcessObservationSchema),
+  /** What secrets for this host are sealed for. */
+  sealingKey: SealingPublicKeySchema.optional(),
+  /** The snapshot store of this host, for people (a folder, or bucket and prefix); null when it has none. */
+  snapshotStore: z.string().max(1_000).nullable().optional(),
+  /** Work under way. */
+  tasks: z.array(TaskProgressSchema).optional(),
 });
 export type ObservationReport = z.infer<typeof ObservationReportSchema>;

@@ -41,6 +41,8 @@ export const ClusterSummarySchema = z.object({
   disabledReason: DisabledReasonSchema.nullable(),
   encryptionAtRestProvider: EncryptionAtRestProviderSchema,
   backupEnabled: z.boolean(),
+  /** Absent: not paused. */
+  paused: z.boolean().optional(),
   mongoDBVersion: z.string().nullable(),
   processes: z.array(ClusterProcessSchema),
   createdAt: TimestampSchema,
@@ -74,7 +76,7 @@ export const clusterDeleted = event('deleted', 'The cluster is gone.');
 export const ClusterConcernSchema = z.object({
   cluster: ClusterSummarySchema,
   processId: ObjectIdSchema,
-  kind: z.enum(['STOP_OVERDUE', 'STARTED_BY_HAND', 'HOST_UNREACHABLE', 'HOST_GIVEN_UP']),
+  kind: z.enum(['STOP_OVERDUE', 'STARTED_BY_HAND', 'HOST_UNREACHABLE', 'HOST_GIVEN_UP', 'HELD_FOR_BACKUP']),
   detail: z.string(),
   since: TimestampSchema,
 });
@@ -85,7 +87,7 @@ export const clusterConcernRaised = defineEvent<ClusterConcern>({
   topic: topics.clusters,
   schema: ClusterConcernSchema,
   description:
-    'A process of a cluster that is being disabled or is disabled does not stop, was started by hand, or sits on a host that does not answer; or the host of a process was given up for lost.',
+    'A process of a cluster that is being disabled or is disabled does not stop, was started by hand, or sits on a host that does not answer; or the host of a process was given up for lost; or a process is still locked, or has a backup cursor open, although no snapshot is being taken of it.',
   subjectOf: (concern) => concern.cluster.id,
 });
 

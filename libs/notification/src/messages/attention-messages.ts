@@ -73,6 +73,7 @@ const CONCERN_TITLES: Readonly<Record<ClusterConcern['kind'], string>> = {
   STARTED_BY_HAND: 'a process was started by hand',
   HOST_UNREACHABLE: 'a host does not answer',
   HOST_GIVEN_UP: 'a host was given up for lost',
+  HELD_FOR_BACKUP: 'a process is still held for a backup',
 };
 
 /** While a cluster is being stopped or is stopped, something is not as it should be. */
