@@ -198,7 +198,7 @@ export class DevelopmentS3 {
     const page = keys.slice(0, PAGE);
     const contents = page.map(
       ([key, { body, modifiedAt }]) =>
-        `<Contents><Key>${escapeXml(key)}</Key><LastModified>${modifiedAt.toISOString()}</LastModified><Size>${body.length}</Size></Contents>`,
+        `<Contents><Key>${escapeXml(key)}</Key><LastModified>${wholeSeconds(modifiedAt).toISOString()}</LastModified><Size>${body.length}</Size></Contents>`,
     );
     const more = keys.length > PAGE;
     const token = more ? `<NextContinuationToken>${escapeXml(page.at(-1)![0])}</NextContinuationToken>` : '';
@@ -223,3 +223,6 @@ export class DevelopmentS3 {
     response.writeHead(200, { 'Content-Type': 'application/xml' }).end(`<DeleteResult>${errors.join('')}</DeleteResult>`);
   }
 }
+
+/** As S3 has them, in lists like in headers. */
+const wholeSeconds = (date: Date): Date => new Date(Math.floor(date.getTime() / 1_000) * 1_000);
