@@ -14,6 +14,7 @@ export default defineConfig({
     // Suites drive real servers on shared machines, where one may be stalled beyond any limit. What fails twice is broken.
     retry: process.env['CI'] === undefined ? 0 : 1,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 45_000, interval: 20 } },
     reporters: ['default', './tools/summary-reporter.mjs'],
     pool: 'forks',
     maxWorkers: 2,
