@@ -17,6 +17,7 @@ import { fitLogLines, lastWithin, LOG_LINES_LIMIT } from './log-lines.js';
 import { conflictingProcesses } from './process-status.js';
 import { ProcessSupervisor } from './process-supervisor.js';
 import { Reporter } from './reporter.js';
+import { SealingKey } from './sealing-key.js';
 import { lockStateFolder } from './state-lock.js';
 import { StateFolder, type StoredCredential } from './state-folder.js';
 import type { SupervisorContext, SupervisorSettings } from './supervisor-context.js';
@@ -105,6 +106,7 @@ class RunningAgent implements Agent {
   readonly #supervisors = new Map<string, ProcessSupervisor>();
   readonly #stopping = new AbortController();
   #credential: StoredCredential | null = null;
+  #sealingKey: SealingKey | null = null;
   #goal: HostGoal | null = null;
   #authority: Authority = 'remembered';
   #polling: Promise<void> = Promise.resolve();
@@ -164,6 +166,7 @@ class RunningAgent implements Agent {
     this.#unlock = await lockStateFolder(this.#state.path);
     try {
       this.#run = await this.#state.nextRun();
+      this.#sealingKey = await this.#state.sealingKey();
       this.#credential = (await this.#state.credential()) ?? (await this.#enrol());
     } catch (error) {
       await this.#unlock();
@@ -195,7 +198,12 @@ class RunningAgent implements Agent {
       throw new ChannelError('CHANNEL.REFUSED', 'This host is not enrolled. Give the agent a one-time token (token or tokenFile).');
     const host = { hostname, dataFolder, portRange, capacity, allowsColocation, agentVersion: AGENT_VERSION };
     // On disk before the first try: the next life of this agent must be able to ask for an answer that was lost.
-    const request = { token: token.reveal(), ...host, retrySecret: await this.#state.retrySecret() };
+    const request = {
+      token: token.reveal(),
+      ...host,
+      retrySecret: await this.#state.retrySecret(),
+      sealingKey: this.#sealingKey!.publicJwk,
+    };
     for (let attempt = 1; ; attempt += 1) {
       try {
         const { hostId, credential } = await this.#channel.enrol(request);
@@ -361,6 +369,7 @@ class RunningAgent implements Agent {
       agentVersion: AGENT_VERSION,
       number: { run: this.#run, sequence: this.#sequence },
       processes: fitLogLines(processes),
+      ...(this.#sealingKey !== null && { sealingKey: this.#sealingKey.publicJwk }),
     };
   }
 

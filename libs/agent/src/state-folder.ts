@@ -3,6 +3,7 @@ import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostGoalSchema, ObjectIdSchema, type HostGoal } from '@atrest/contracts';
 import { z } from 'zod';
+import { SealingKey } from './sealing-key.js';
 import { readIfExists, writeDurably } from './durable-file.js';
 
 const CredentialSchema = z.object({ hostId: ObjectIdSchema, credential: z.string(), controlPlane: z.string() });
@@ -53,6 +54,11 @@ export class StateFolder {
     const secret = randomBytes(32).toString('base64url');
     await writeDurably(path, secret, 0o600);
     return secret;
+  }
+
+  /** What secrets on their way to this host are sealed for. */
+  sealingKey(): Promise<SealingKey> {
+    return SealingKey.at(join(this.path, 'sealing-key.json'));
   }
 
   /** Counts the lives of the agent on this host, from 1. */

@@ -27,6 +27,8 @@ export const EnrolmentRequestSchema = z.object({
     .string()
     .regex(/^[A-Za-z0-9_-]{43,128}$/)
     .optional(),
+  /** What secrets for this host are sealed for, so that a new host can be placed on at once. */
+  sealingKey: SealingPublicKeySchema.optional(),
 });
 export type EnrolmentRequest = z.infer<typeof EnrolmentRequestSchema>;
 

@@ -56,9 +56,18 @@ export class Observations {
     // Agents of earlier releases do not number their reports: theirs are taken as they come.
     const taken = await rows(
       tx,
-      `UPDATE host SET last_heard_at = $2, reported_version = $3, agent_version = $4, report_run = $5, report_sequence = $6
+      `UPDATE host SET last_heard_at = $2, reported_version = $3, agent_version = $4, report_run = $5, report_sequence = $6,
+              sealing_key = coalesce($7, sealing_key)
         WHERE id = $1 AND ($5::bigint IS NULL OR report_run IS NULL OR (report_run, report_sequence) < ($5, $6)) RETURNING id`,
-      [hostId, now, reported, report.agentVersion, run, sequence],
+      [
+        hostId,
+        now,
+        reported,
+        report.agentVersion,
+        run,
+        sequence,
+        report.sealingKey === undefined ? null : JSON.stringify(report.sealingKey),
+      ],
     );
     if (taken.length === 0) return 'superseded';
     const changed = await this.upsert(tx, hostId, report.processes, now);

@@ -107,12 +107,13 @@ export class Enrolment implements AgentAuthenticator {
     await rows(
       tx,
       `INSERT INTO host AS known (id, org_id, hostname, data_folder, port_first, port_last, capacity, allows_colocation, agent_version, credential_hash,
-                                  enrolled_at, last_heard_at, goal_version, goal_issued_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, 1, $11)
+                                  enrolled_at, last_heard_at, goal_version, goal_issued_at, sealing_key)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, 1, $11, $12)
        ON CONFLICT (id) DO UPDATE
           SET port_first = EXCLUDED.port_first, port_last = EXCLUDED.port_last, capacity = EXCLUDED.capacity,
               allows_colocation = EXCLUDED.allows_colocation, agent_version = EXCLUDED.agent_version,
-              credential_hash = EXCLUDED.credential_hash, last_heard_at = EXCLUDED.last_heard_at, report_run = NULL, report_sequence = NULL`,
+              credential_hash = EXCLUDED.credential_hash, last_heard_at = EXCLUDED.last_heard_at, report_run = NULL, report_sequence = NULL,
+              sealing_key = EXCLUDED.sealing_key`,
       [
         host.id,
         host.orgId,
@@ -125,6 +126,7 @@ export class Enrolment implements AgentAuthenticator {
         request.agentVersion,
         host.hash,
         now,
+        request.sealingKey === undefined ? null : JSON.stringify(request.sealingKey),
       ],
     );
   }
