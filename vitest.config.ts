@@ -11,8 +11,6 @@ export default defineConfig({
     globalSetup: ['libs/testing/src/postgres/global-setup.ts'],
     // Real servers start and stop in these suites; the limits only end what hangs, nothing asserts time.
     testTimeout: 60_000,
-    // Suites drive real servers on shared machines, where one may be stalled beyond any limit. What fails twice is broken.
-    retry: process.env['CI'] === undefined ? 0 : 1,
     hookTimeout: 120_000,
     expect: { poll: { timeout: 45_000, interval: 20 } },
     reporters: ['default', './tools/summary-reporter.mjs'],
