@@ -43,6 +43,8 @@ export const ClusterSummarySchema = z.object({
   backupEnabled: z.boolean(),
   /** Absent: not paused. */
   paused: z.boolean().optional(),
+  /** Its snapshots outlive it, and backups that are turned off. Absent: they do not. */
+  retainBackups: z.boolean().optional(),
   mongoDBVersion: z.string().nullable(),
   processes: z.array(ClusterProcessSchema),
   createdAt: TimestampSchema,
