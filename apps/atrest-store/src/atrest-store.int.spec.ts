@@ -5,7 +5,15 @@ import { join } from 'node:path';
 import { AwsKeyProvider, CallLimiters, sleepFor } from '@atrest/kms';
 import { Metrics } from '@atrest/platform-metrics';
 import { systemClock } from '@atrest/platform-time';
-import { beginEpoch, FolderObjectStore, manifestKey, writeSnapshot, type EpochOwner } from '@atrest/snapshot-store';
+import {
+  beginEpoch,
+  FolderObjectStore,
+  manifestKey,
+  NOT_ENABLED,
+  unsealedDataKeys,
+  writeSnapshot,
+  type EpochOwner,
+} from '@atrest/snapshot-store';
 import { DevelopmentKms } from '@atrest/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { run } from './run.js';
@@ -106,6 +114,20 @@ describe('atrest-store', () => {
     expect(JSON.parse(lines[0]!)).toMatchObject({ snapshotId: ID, proven: false, labels: { clusterName: 'orders' } });
     expect(problems).toEqual([expect.stringMatching(/does not unwrap \(KEY_DISABLED; DisabledException/)]);
     await expect(atrestStore('extract', ID, join(folder, 'out'))).rejects.toThrow(/KEY_DISABLED/);
+  });
+
+  it('needs no key for snapshots of clusters without encryption at rest, and says that they have none', async () => {
+    const store = await FolderObjectStore.open(env['ATREST_STORE']!, new Date());
+    const other = { ...owner, epochId: '65f0c0ffee65f0c0ffee0009', encryptionKeyId: NOT_ENABLED };
+    const epoch = await beginEpoch(store, other, unsealedDataKeys, new Date());
+    const snapshotId = '65f0c0ffee65f0c0ffee0109';
+    const files = [{ path: 'data.wt', absolutePath: join(folder, 'data.wt'), size: null }];
+    await writeSnapshot({ store, epoch, snapshotId, files, labels: {}, source: async () => ({}), clock: systemClock, signal: never });
+    env = { ATREST_STORE: env['ATREST_STORE'] };
+    await expect(atrestStore('verify', snapshotId)).resolves.toMatchObject({ code: 0 });
+    await expect(atrestStore('extract', snapshotId, join(folder, 'plain'))).resolves.toMatchObject({ code: 0 });
+    expect((await readFile(join(folder, 'plain/data.wt'))).equals(await readFile(join(folder, 'data.wt')))).toBe(true);
+    expect((await atrestStore('list')).lines.join('\n')).toContain('key Not enabled');
   });
 
   it('F66 says which objects are missing', async () => {

@@ -12,7 +12,7 @@ import {
 } from '@atrest/kms';
 import { Metrics } from '@atrest/platform-metrics';
 import { systemClock } from '@atrest/platform-time';
-import type { DataKeyContext, DataKeyWrapper } from '@atrest/snapshot-store';
+import { isUnsealed, unsealedDataKeys, type DataKeyContext, type DataKeyWrapper, type UnsealedDataKey } from '@atrest/snapshot-store';
 import { fileNamedBy, required, UsageError, type StoreConfiguration } from './configuration.js';
 
 /** One person asks for a handful of keys: no quota is near. */
@@ -70,11 +70,14 @@ function providerFor(blob: WrappedBlob, c: StoreConfiguration): KeyProvider {
   }
 }
 
-/** Unwraps data keys with whatever customer key wrapped them, and the credentials at hand. It wraps nothing. */
-export function customerKeys(configuration: StoreConfiguration): DataKeyWrapper<WrappedBlob> {
+const liesInClear = (wrapped: WrappedBlob | UnsealedDataKey): wrapped is UnsealedDataKey => isUnsealed(wrapped);
+
+/** Unwraps data keys with whatever customer key wrapped them, and the credentials at hand; where none did, it needs none. It wraps nothing. */
+export function customerKeys(configuration: StoreConfiguration): DataKeyWrapper<WrappedBlob | UnsealedDataKey> {
   return {
     wrap: () => Promise.reject(new TypeError('this command begins no epochs')),
-    unwrap: async (blob: WrappedBlob, context: DataKeyContext): Promise<Uint8Array> => {
+    unwrap: async (blob: WrappedBlob | UnsealedDataKey, context: DataKeyContext): Promise<Uint8Array> => {
+      if (liesInClear(blob)) return unsealedDataKeys.unwrap(blob, context);
       const provider = providerFor(blob, configuration);
       try {
         return await provider.unwrap(blob, context);

@@ -29,6 +29,7 @@ export {
   type EpochOwner,
   type OpenEpoch,
 } from './format/epoch.js';
+export { isUnsealed, NOT_ENABLED, unsealedDataKeys, type UnsealedDataKey } from './format/unsealed-data-key.js';
 export { eraseEpochKeys, type EpochKeys } from './format/keys.js';
 export { BLOCK_BYTES } from './format/block.js';
 export { epochPrefix, manifestKey, manifestsPrefix } from './format/layout.js';
@@ -47,4 +48,5 @@ export {
 export { MAX_FILES, writeSnapshot, type SnapshotProgress, type WriteSnapshotOptions } from './write/write-snapshot.js';
 export { type SourceFile } from './write/source-file.js';
 export { collectEpoch, type CollectOptions, type Collection } from './collect/collect-epoch.js';
+export { deleteEpoch, type DeleteEpochOptions, type EpochDeletion } from './collect/delete-epoch.js';
 export { DEFAULT_LEASE_TIMES, type LeaseTimes } from './collect/leases.js';

@@ -1,8 +1,8 @@
 import type { Clock } from '@atrest/platform-time';
 import type { core } from 'zod';
 import { DEFAULT_LEASE_TIMES, WriterLease, type LeaseTimes } from '../collect/leases.js';
-import { SnapshotCancelledError, TooManyFilesError } from '../errors.js';
-import type { OpenEpoch } from '../format/epoch.js';
+import { LeaseLostError, ObjectMissingError, SnapshotCancelledError, TooManyFilesError } from '../errors.js';
+import { readEpochHeader, type OpenEpoch } from '../format/epoch.js';
 import { manifestKey } from '../format/layout.js';
 import { readManifest, sealManifest, type Manifest } from '../format/manifest.js';
 import { comparePaths } from '../format/paths.js';
@@ -75,6 +75,7 @@ export async function writeSnapshot(o: WriteSnapshotOptions): Promise<Manifest> 
   try {
     const lease = await WriterLease.acquire(o.store, epochId, o.snapshotId, o.leaseTimes ?? DEFAULT_LEASE_TIMES, o.signal);
     try {
+      await assertSameEpoch(o);
       return await copyAll(o, lease, AbortSignal.any([o.signal, lease.signal]));
     } finally {
       await lease.release();
@@ -83,6 +84,20 @@ export async function writeSnapshot(o: WriteSnapshotOptions): Promise<Manifest> 
     // Whatever the abort broke on its way, the caller asked for it.
     throw o.signal.aborted ? new SnapshotCancelledError() : error;
   }
+}
+
+/**
+ * The epoch may have been deleted since it was opened, because no snapshot was left in it: a manifest without its header could not be read by anybody.
+ *
+ * @throws LeaseLostError
+ */
+async function assertSameEpoch({ store, epoch }: WriteSnapshotOptions): Promise<void> {
+  const { epochId, proof } = epoch.header;
+  const present = await readEpochHeader(store, epochId).catch((error: unknown) => {
+    if (error instanceof ObjectMissingError) return null;
+    throw error;
+  });
+  if (present?.proof !== proof) throw new LeaseLostError('The snapshot is given up: its epoch was deleted meanwhile. Take it again.');
 }
 
 async function copyAll(o: WriteSnapshotOptions, lease: WriterLease, signal: AbortSignal): Promise<Manifest> {
@@ -140,6 +155,7 @@ async function copyAll(o: WriteSnapshotOptions, lease: WriterLease, signal: Abor
     // Everything the manifest names must survive a loss of power before the manifest does.
     await store.flush();
     await lease.assertHeld();
+    await assertSameEpoch(o);
     signal.throwIfAborted();
     await store.put(manifestKey(keys.epochId, o.snapshotId), sealManifest(keys, manifest));
     await store.flush();
