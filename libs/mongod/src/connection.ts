@@ -1,4 +1,4 @@
-import { Long, MongoClient, MongoRuntimeError, Timestamp, type Document } from 'mongodb';
+import { Long, MongoClient, MongoRuntimeError, Timestamp, type ClientSession, type Document } from 'mongodb';
 import { outcomeOf, type CommandOutcome } from './command-outcome.js';
 import type { MemberStatus, OpTime, ReplicaSetStatus } from './replica-set.js';
 
@@ -10,6 +10,8 @@ export interface MongodAddress {
 export interface MongodConnectionOptions extends MongodAddress {
   /** Limit for reaching the server and for each short command. One second is ample on a live host and keeps a hung one from being waited for. */
   readonly timeoutMs?: number;
+  /** The longest that any command may go without an answer; the longest of ordinary ones by default. */
+  readonly longestAnswerMs?: number;
 }
 
 /** A server's own account of what it is; `hello` needs no rights. */
@@ -54,6 +56,7 @@ export function parseAddress(text: string): MongodAddress {
 export class MongodConnection {
   readonly #client: MongoClient;
   readonly #timeoutMs: number;
+  #session: ClientSession | undefined;
 
   constructor(options: MongodConnectionOptions) {
     const timeout = options.timeoutMs ?? 1_000;
@@ -62,7 +65,7 @@ export class MongodConnection {
       directConnection: true,
       serverSelectionTimeoutMS: timeout,
       connectTimeoutMS: timeout,
-      socketTimeoutMS: ADD_SHARD_LIMIT_MS,
+      socketTimeoutMS: options.longestAnswerMs ?? ADD_SHARD_LIMIT_MS,
       // A server that just began to listen is seen at once; half a second (the driver's value) would be lost at each start.
       minHeartbeatFrequencyMS: 50,
       serverMonitoringMode: 'poll',
@@ -144,6 +147,21 @@ export class MongodConnection {
   async shutdown(options: { force?: boolean; timeoutSecs?: number } = {}): Promise<CommandOutcome<void>> {
     const outcome = await this.#admin({ shutdown: 1, ...options }, 30_000);
     return !outcome.ok && outcome.failure.kind === 'unreachable' ? { ok: true, value: undefined } : nothing(outcome);
+  }
+
+  /**
+   * Any command, with 64-bit integers as they came. All of one connection are in one session: a server lets a cursor be read on only in the session that
+   * opened it.
+   */
+  async run(db: string, command: Readonly<Record<string, unknown>>, limitMs = this.#timeoutMs): Promise<CommandOutcome<Document>> {
+    const session = (this.#session ??= this.#client.startSession());
+    const late = AbortSignal.timeout(limitMs + this.#timeoutMs);
+    return outcomeOf(
+      this.#client
+        .db(db)
+        .command({ ...command }, { session, signal: late, promoteLongs: false })
+        .catch(asTimeout),
+    );
   }
 
   async close(): Promise<void> {

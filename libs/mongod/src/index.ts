@@ -46,3 +46,24 @@ export {
   type MongodConnectionOptions,
   type ShardEntry,
 } from './connection.js';
+export { type RunCommand } from './backup/run-command.js';
+export {
+  extendBackupCursor,
+  findBackupCursors,
+  keepBackupCursor,
+  killBackupCursors,
+  openBackupCursor,
+  type BackupCursor,
+  type BackupFile,
+  type OpenBackupCursor,
+} from './backup/backup-cursor.js';
+export { fsyncLock, fsyncUnlock, isFsyncLocked } from './backup/fsync-lock.js';
+export {
+  lastOplogEntry,
+  readMemberFacts,
+  readServerSettings,
+  storageOf,
+  type MemberFacts,
+  type MemberHealth,
+  type ServerSettings,
+} from './backup/server-facts.js';
