@@ -34,7 +34,8 @@ import { ProjectProjection } from '../projections/project-projection.js';
 import type { Outcome, Refusal } from '../refusal.js';
 import { RoutedProvider } from './routed-provider.contract.js';
 
-export const START = new Date('2026-11-23T12:00:00.000Z');
+/** Now: the development KMSs know the real time only, and what they schedule is counted from it. */
+export const START = new Date(Math.floor(Date.now() / 1_000) * 1_000);
 export const ISSUER = 'https://atrest.example';
 export const MINUTE = 60_000;
 const SEALING_KEYS = SealingKeys.generate('k1');
