@@ -30,7 +30,7 @@ describe('an agent that starts again', () => {
     await host.controlPlane.goDown();
 
     await host.startAgent();
-    await vi.waitUntil(() => host.lines.some((line) => line['msg'] === 'running process adopted'), { timeout: 20_000 });
+    await vi.waitUntil(() => host.lines.some((line) => line['msg'] === 'running process adopted'), { timeout: 45_000 });
     await host.controlPlane.listen();
     const seen = await host.controlPlane.until('the adopted process', running(goals));
     expect(seen.get(goal.id)!.pid).toBe(pid);
@@ -108,7 +108,7 @@ describe('an agent that starts again', () => {
     host.lines.length = 0;
     await host.startAgent();
     const starts = () => host.lines.filter((line) => line['msg'] === 'process started').map((line) => line['processId']);
-    await vi.waitUntil(() => starts().includes(withoutKey.id), { timeout: 20_000 });
+    await vi.waitUntil(() => starts().includes(withoutKey.id), { timeout: 45_000 });
     expect(starts()).not.toContain(withKey.id);
     await host.controlPlane.listen();
     await host.controlPlane.until('both to run', running(goals));
@@ -124,7 +124,7 @@ describe('an agent that starts again', () => {
     const { pid } = (await host.controlPlane.until('the process to run', running(goals))).get(goal.id)!;
     host.controlPlane.revoked = true;
     host.controlPlane.order(desire(goals, stop));
-    await vi.waitUntil(() => host.lines.some((line) => line['level'] === 'fatal'), { timeout: 20_000 });
+    await vi.waitUntil(() => host.lines.some((line) => line['level'] === 'fatal'), { timeout: 45_000 });
     expect(await host.agent!.readiness()).toMatchObject({ ok: false, detail: expect.stringMatching(/refuses/) });
     process.kill(pid!, 0);
     host.controlPlane.revoked = false;

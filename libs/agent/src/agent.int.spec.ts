@@ -28,7 +28,7 @@ describe('enrolment', () => {
     expect((await stat(file)).mode & 0o777).toBe(0o600);
     await host.endAgent();
     await host.startAgent({ token: undefined });
-    await vi.waitUntil(async () => (await host.agent!.readiness()).ok, { timeout: 20_000 });
+    await vi.waitUntil(async () => (await host.agent!.readiness()).ok, { timeout: 45_000 });
     expect(JSON.stringify(host.lines)).not.toContain(host.controlPlane.token);
   });
 
@@ -40,7 +40,7 @@ describe('enrolment', () => {
     host.controlPlane.losesEnrolments = false;
     await host.startAgent();
     expect(host.agent!.hostId).toBe(host.controlPlane.hostId);
-    await vi.waitUntil(async () => (await host.agent!.readiness()).ok, { timeout: 20_000 });
+    await vi.waitUntil(async () => (await host.agent!.readiness()).ok, { timeout: 45_000 });
     await expect(stat(secret)).rejects.toMatchObject({ code: 'ENOENT' });
     expect(JSON.stringify(host.lines)).not.toContain(host.controlPlane.enrolledBy);
   });
@@ -70,7 +70,7 @@ describe('one process', () => {
     expect(String(started?.['argv'])).toContain('--wiredTigerCacheSizeGB,0.25');
 
     host.controlPlane.giveTask({ id: newObjectId(), kind: 'tail-log', processId: goal.id, lines: 5 });
-    await vi.waitUntil(() => host.controlPlane.taskResults.length > 0, { timeout: 20_000 });
+    await vi.waitUntil(() => host.controlPlane.taskResults.length > 0, { timeout: 45_000 });
     expect(host.controlPlane.taskResults[0]).toMatchObject({ outcome: 'done', lines: { length: 5 } });
 
     host.controlPlane.order(desire(goals, { desired: 'removed' }));
@@ -91,7 +91,7 @@ describe('one process', () => {
     await host.controlPlane.until('the process to run', running(goals));
     host.controlPlane.refusesResults = true;
     host.controlPlane.giveTask({ id: newObjectId(), kind: 'tail-log', processId: goal.id, lines: 5 });
-    await vi.waitUntil(() => host.lines.some((line) => String(line['msg']).includes('is dropped')), { timeout: 20_000 });
+    await vi.waitUntil(() => host.lines.some((line) => String(line['msg']).includes('is dropped')), { timeout: 45_000 });
     host.controlPlane.order(desire(goals, stop));
     await host.controlPlane.until('the process to be stopped', stopped(goals));
     expect(host.lines.filter((line) => line['msg'] === 'the control plane does not answer')).toEqual([]);

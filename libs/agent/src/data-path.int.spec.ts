@@ -21,6 +21,12 @@ describe('data path', () => {
     expect((await lstat(path)).mode & 0o777).toBe(0o700);
   });
 
+  it('is created for all processes of a cluster that start at the same time', async () => {
+    const paths = Array.from({ length: 20 }, (_, index) => join(data, 'shop', 'shard', `rs0-${index}`));
+    await Promise.all(paths.map((path) => prepareDataPath(data, path, false)));
+    for (const path of paths) expect(await dataExists(path)).toBe(true);
+  });
+
   it.each([
     ['elsewhere', () => join(root, 'other')],
     ['with dots', () => `${data}/../other`],

@@ -32,18 +32,27 @@ export async function prepareDataPath(dataFolder: string, dbPath: string, adopte
   let path = await realpath(dataFolder);
   for (const part of below) {
     path = join(path, part);
-    const found = await statOf(path);
-    if (found?.isSymbolicLink())
-      throw new DataPathError(`${path} is a symbolic link; a data path below the data folder may not lead out of it.`);
-    if (found && !found.isDirectory()) throw new DataPathError(`${path} is not a folder.`);
-    if (found) continue;
+    if (await isFolder(path)) continue;
     if (usedBefore) {
       throw new DataPathError(
         `${path} is gone although the process used it before. Is its volume mounted? To have the process begin without data, create ${dbPath} by hand.`,
       );
     }
-    await mkdir(path, { mode: 0o700 });
+    await mkdir(path, { mode: 0o700 }).catch(async (error: NodeJS.ErrnoException) => {
+      // Processes of one cluster start together and share the folders above their own.
+      if (error.code !== 'EEXIST' || !(await isFolder(path))) throw error;
+    });
   }
+}
+
+/** False when there is nothing yet; anything but a folder is refused. */
+async function isFolder(path: string): Promise<boolean> {
+  const found = await statOf(path);
+  if (found === undefined) return false;
+  if (found.isSymbolicLink())
+    throw new DataPathError(`${path} is a symbolic link; a data path below the data folder may not lead out of it.`);
+  if (!found.isDirectory()) throw new DataPathError(`${path} is not a folder.`);
+  return true;
 }
 
 /**

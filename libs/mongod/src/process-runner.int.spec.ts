@@ -41,7 +41,7 @@ async function realSpec(behaviour: InMemoryBehaviour) {
 }
 
 async function settled(spec: { consolePath: string }): Promise<void> {
-  await vi.waitUntil(async () => (await readFile(spec.consolePath, 'utf8')).includes('settled'), { timeout: 20_000 });
+  await vi.waitUntil(async () => (await readFile(spec.consolePath, 'utf8')).includes('settled'), { timeout: 45_000 });
 }
 
 processRunnerContract('child processes', () => ({
