@@ -19,6 +19,7 @@ export * from './events/agent-task.js';
 export * from './events/backup-job.js';
 export * from './events/key-access.js';
 export * from './events/snapshot.js';
+export * from './api/backups.js';
 export * from './api/cloud-provider-access.js';
 export * from './api/encryption-at-rest.js';
 export * from './api/groups.js';

@@ -26,6 +26,8 @@ export const BackupJobSchema = z.discriminatedUnion('kind', [
     source: SyncSourceSchema,
     /** The member that was copied last: unchanged files need not be read again there. `hostname:port` */
     preferredMember: z.string().nullable(),
+    /** The member of which the last attempt failed: another one is copied where there is one. `hostname:port` */
+    avoidMember: z.string().nullable().optional(),
     parentSnapshotId: ObjectIdSchema.nullable(),
     methods: z.array(SnapshotMethodSchema).min(1),
     maxFiles: z.int().positive(),

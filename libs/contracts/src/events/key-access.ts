@@ -12,7 +12,10 @@ export const KeyAccessSchema = z.object({
   hostId: ObjectIdSchema,
   projectId: ObjectIdSchema,
   provider: KeyProviderNameSchema,
-  /** The key as snapshots show it; null when refused. */
+  /**
+   * The key as snapshots show it: `resolvedKeyId` of the key configuration, or `keyId` where the provider resolves nothing. An alias may move, what it
+   * stood for does not. Null when refused.
+   */
   encryptionKeyId: z.string().nullable(),
   /** Only the host it is for can open it; null when refused. */
   sealed: SealedForAgentSchema.nullable(),
