@@ -1,8 +1,15 @@
-import type { ClusterConcern, EventEnvelope, KeyConfigurationState, ProcessEndedForKey } from '@atrest/contracts';
+import type { ClusterConcern, EventEnvelope, KeyConfigurationState, ProcessEndedForKey, ProjectRole } from '@atrest/contracts';
 import type { Logger } from '@atrest/platform-logging';
 import type { Transaction } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
-import { alertChanges, alertTypeOf, type Alert, type AlertEventType, type KeyConfigurationEventName } from './alerts/alert.js';
+import {
+  alertChanges,
+  alertTypeOf,
+  alertTypesOf,
+  type Alert,
+  type AlertEventType,
+  type KeyConfigurationEventName,
+} from './alerts/alert.js';
 import type { AlertConfigRepository } from './alerts/alert-config.repository.js';
 import type { AlertRepository } from './alerts/alert.repository.js';
 import type { NotificationRepository } from './delivery/notification.repository.js';
@@ -12,21 +19,10 @@ import type { ProjectEventRepository } from './events/project-event.repository.j
 import type { Incidents } from './incidents/incidents.js';
 import type { KeyEventMessages, Message } from './key-event-messages.js';
 import { concernMessage, endedForKeyMessage } from './messages/attention-messages.js';
+import { heldForBackupMessage } from './messages/backup-messages.js';
+import { PAUSE_MS } from './pause.js';
 import type { KeyConfigurationProjection } from './projections/key-configurations.js';
-import type { KnownProject, ProjectProjection } from './projections/projects.js';
-
-/** The event of a project's key or cluster came before the project itself; it is handled again in a moment. */
-export class ProjectUnknownError extends Error {
-  readonly code = 'NOTIFICATION.PROJECT_UNKNOWN';
-
-  constructor(projectId: string) {
-    super(`The project ${projectId} is not known yet.`);
-    this.name = 'ProjectUnknownError';
-  }
-}
-
-/** The same cause is told at most once in this time: a day, so that a flapping KMS does not fill mailboxes. Alerts show every change. */
-const PAUSE_MS = 24 * 3_600_000;
+import { BACKUP_KEEPERS, OWNERS, ProjectUnknownError, type KnownProject, type ProjectProjection } from './projections/projects.js';
 
 export interface AnnouncementParts {
   readonly projects: ProjectProjection;
@@ -56,7 +52,7 @@ export class Announcements {
     }
     const eventType = eventTypeOf(name, configuration.provider);
     if (eventType !== null) await events.add(tx, configuration, eventType, new Date(event.time));
-    await alertConfigs.ensure(tx, configuration.projectId, configuration.provider, clock.now());
+    await alertConfigs.ensure(tx, configuration.projectId, alertTypesOf(configuration.provider), clock.now());
     const disabled = await alertConfigs.disabled(tx, configuration.projectId);
     await this.changeAlerts(tx, name, event, before.epoch, disabled);
     await this.tellOwners(tx, name, configuration, disabled, (project) => messages.of(tx, name, project, configuration, before));
@@ -69,9 +65,10 @@ export class Announcements {
     const project = await this.parts.projects.find(tx, cluster.projectId);
     if (project === null) throw new ProjectUnknownError(cluster.projectId);
     if (project.deletedAt !== null) return;
-    const content = concernMessage(project, event.data);
+    const ofBackup = kind === 'HELD_FOR_BACKUP';
+    const content = ofBackup ? heldForBackupMessage(project, event.data) : concernMessage(project, { ...event.data, kind });
     const message: Message = { kind: 'CLUSTER_CONCERN', content, pause: `concern/${cluster.id}/${processId}/${kind}` };
-    await this.tell(tx, project, message, `concern/${event.id}`, null);
+    await this.tell(tx, project, message, `concern/${event.id}`, null, ofBackup ? BACKUP_KEEPERS : OWNERS);
   }
 
   /** Servers of a project that lose one key end one after the other, each when it asks: that is one message. */
@@ -125,12 +122,19 @@ export class Announcements {
     return alert?.status === 'OPEN' && alert.acknowledgedUntil !== null && alert.acknowledgedUntil > this.parts.clock.now();
   }
 
-  private async tell(tx: Transaction, project: KnownProject, message: Message, cause: string, alertId: string | null): Promise<void> {
+  private async tell(
+    tx: Transaction,
+    project: KnownProject,
+    message: Message,
+    cause: string,
+    alertId: string | null,
+    audience: readonly ProjectRole[] = OWNERS,
+  ): Promise<void> {
     const { notifications, notifier, clock, logger } = this.parts;
     if (message.pause !== undefined && !(await notifications.mayTell(tx, message.pause, clock.now(), PAUSE_MS))) {
       logger.info({ cause: message.pause, projectId: project.id }, 'told within the last day; no further message');
       return;
     }
-    await notifier.announce(tx, { cause, kind: message.kind, project, alertId, content: message.content });
+    await notifier.announce(tx, { cause, kind: message.kind, project, alertId, content: message.content, audience });
   }
 }

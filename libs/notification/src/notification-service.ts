@@ -9,6 +9,8 @@ import { AlertRepository } from './alerts/alert.repository.js';
 import { ALERTS_API, type AlertsApi } from './alerts/alerts-api.js';
 import { notificationControllers } from './alerts/controllers.js';
 import { Announcements } from './announcements.js';
+import { BackupAnnouncements } from './backups/backup-announcements.js';
+import { KnownBackupsRepository } from './backups/known-backups.repository.js';
 import { DEFAULT_DELIVERY_POLICY, type DeliveryPolicy } from './delivery/delivery-policy.js';
 import { Delivery } from './delivery/delivery.js';
 import type { MailTransport } from './delivery/mail-transport.js';
@@ -23,6 +25,7 @@ import { KeyEventMessages } from './key-event-messages.js';
 import { Notifications1795392200000 } from './migrations/1795392200000-notifications.js';
 import { IncidentsAndAlertSettings1795480800000 } from './migrations/1795480800000-incidents-and-alert-settings.js';
 import { ProjectEvents1795480900000 } from './migrations/1795480900000-project-events.js';
+import { Backups1795481000000 } from './migrations/1795481000000-backups.js';
 import { ClusterProjection } from './projections/clusters.js';
 import { notificationConsumes, notificationHandlers } from './projections/handlers.js';
 import { KeyConfigurationProjection } from './projections/key-configurations.js';
@@ -46,6 +49,9 @@ export interface NotificationOptions {
 
 /** How often due messages are looked for without a wake-up, in milliseconds: a sixth of the shortest pause between attempts. */
 const DELIVERY_INTERVAL_MS = 5_000;
+
+/** How often is looked for snapshots that are overdue for a day: what lasted a day may be told minutes later. */
+const REMINDER_INTERVAL_MS = 5 * 60_000;
 
 const DAY_MS = 24 * 3_600_000;
 const FORGET_INTERVAL_MS = 3_600_000;
@@ -81,6 +87,7 @@ export async function createNotificationService(
       Notifications1795392200000,
       IncidentsAndAlertSettings1795480800000,
       ProjectEvents1795480900000,
+      Backups1795481000000,
     ],
     logger,
     metrics,
@@ -123,12 +130,25 @@ export async function createNotificationService(
     clock,
     logger,
   });
+  const backups = new BackupAnnouncements({
+    database,
+    projects,
+    known: new KnownBackupsRepository(),
+    alerts,
+    alertConfigs,
+    events: projectEvents,
+    notifications,
+    notifier,
+    clock,
+    logger,
+    publicUrl: options.publicUrl,
+  });
   const messaging = new Messaging({
     service,
     database,
     transport: events,
     consumes: [...notificationConsumes, ...accessConsumes],
-    handlers: [...notificationHandlers({ projects, clusters, announcements, incidents }), ...accessHandlers(store)],
+    handlers: [...notificationHandlers({ projects, clusters, announcements, incidents, backups }), ...accessHandlers(store)],
     clock,
     logger,
     metrics,
@@ -159,6 +179,12 @@ export async function createNotificationService(
     run: () => incidents.page(),
     onError: (error) => logger.error({ err: error }, 'messages about incidents could not be made; it goes on'),
   });
+  const reminders = new BackgroundLoop({
+    name: 'reminders of overdue snapshots',
+    intervalMs: REMINDER_INTERVAL_MS,
+    run: () => backups.remind(),
+    onError: (error) => logger.error({ err: error }, 'overdue snapshots could not be looked at; it goes on'),
+  });
   const forget = (): Promise<void> => projectEvents.prune(new Date(clock.now().getTime() - EVENT_DAYS * DAY_MS));
   const forgetting = new BackgroundLoop({
     name: 'old events',
@@ -186,6 +212,7 @@ export async function createNotificationService(
     nextPageAt: () => incidents.nextDueAt(),
     async deliverDue() {
       await incidents.page();
+      await backups.remind();
       while ((await delivery.run()) === 'again');
     },
     async start() {
@@ -193,12 +220,14 @@ export async function createNotificationService(
       unlisten = await database.listen(DELIVERY_CHANNEL, () => loop.wake());
       loop.start();
       pages.start();
+      reminders.start();
       forgetting.start();
     },
     async stop() {
       await messaging.stop();
       await unlisten?.();
       await forgetting.stop();
+      await reminders.stop();
       await pages.stop();
       await loop.stop();
       transport.close();

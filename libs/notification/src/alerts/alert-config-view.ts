@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { atlasTime } from '@atrest/platform-http';
 import { z } from 'zod';
-import { rotationProviderOf } from './alert.js';
+import { BACKUP_KEEPERS, OWNERS } from '../projections/projects.js';
+import { isBackupAlertType, rotationProviderOf } from './alert.js';
 import type { AlertConfig } from './alert-config.js';
 import { LinkSchema, type AlertsApi } from './alerts-api.js';
 
@@ -36,14 +37,13 @@ export const AlertConfigListSchema = z.object({
   totalCount: z.int().optional(),
 });
 
-/** How reminders go out, the same for all: to the owners, at once, at most once a day (`PAUSE_MS` of the announcements). */
+/** How reminders go out, the same for all: at once, at most once a day (`PAUSE_MS` of the announcements). */
 const NOTIFICATION = {
   typeName: 'GROUP',
   intervalMin: 1_440,
   delayMin: 0,
   emailEnabled: true,
   smsEnabled: false,
-  roles: ['GROUP_OWNER'] as string[],
 } as const;
 
 /** The threshold is that of the project's validity policy, as `kms-validation` told last; left out when it never did, or when nobody is reminded. */
@@ -57,7 +57,13 @@ export async function alertConfigView(api: AlertsApi, config: AlertConfig, baseU
     enabled: config.enabled,
     matchers: [],
     ...(threshold !== null && { threshold: { operator: 'GREATER_THAN' as const, threshold, units: 'DAYS' as const } }),
-    notifications: [{ ...NOTIFICATION, notifierId: createHash('sha256').update(`${config.id}/notifier`).digest('hex').slice(0, 24) }],
+    notifications: [
+      {
+        ...NOTIFICATION,
+        roles: [...(isBackupAlertType(config.eventType) ? BACKUP_KEEPERS : OWNERS)],
+        notifierId: createHash('sha256').update(`${config.id}/notifier`).digest('hex').slice(0, 24),
+      },
+    ],
     created: atlasTime(config.createdAt),
     updated: atlasTime(config.updatedAt),
     links: [{ rel: 'self', href: `${baseUrl}/api/atlas/v2/groups/${config.projectId}/alertConfigs/${config.id}` }],

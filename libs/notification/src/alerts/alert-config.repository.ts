@@ -1,6 +1,5 @@
-import type { KeyProviderName } from '@atrest/contracts';
 import { rows, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
-import { alertTypesOf, type AlertEventType } from './alert.js';
+import type { AlertEventType } from './alert.js';
 import { alertConfigIdOf, type AlertConfig } from './alert-config.js';
 
 interface Row {
@@ -17,9 +16,8 @@ const COLUMNS = 'id, project_id, event_type, enabled, created_at, updated_at';
 export class AlertConfigRepository {
   constructor(private readonly database: ServiceDatabase) {}
 
-  /** Makes those that concern a key of this provider; they are enabled. Those that exist stay as they are. */
-  async ensure(tx: Transaction, projectId: string, provider: KeyProviderName, now: Date): Promise<void> {
-    const types = alertTypesOf(provider);
+  /** Makes those of these types; they are enabled. Those that exist stay as they are. */
+  async ensure(tx: Transaction, projectId: string, types: readonly AlertEventType[], now: Date): Promise<void> {
     await rows(
       tx,
       `INSERT INTO alert_config (id, project_id, event_type, enabled, created_at, updated_at)

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { AlertEventType } from './alert.js';
 
-/** What a project decided about one kind of alert. It exists from the project's first key configuration of the provider on. */
+/** What a project decided about one kind of alert. Those about keys exist from the project's first key configuration of the provider on, those about backups from its first snapshot on. */
 export interface AlertConfig {
   readonly id: string;
   readonly projectId: string;

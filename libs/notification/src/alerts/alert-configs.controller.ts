@@ -42,7 +42,7 @@ type AlertConfigChange = z.infer<typeof AlertConfigChangeSchema>;
 
 const CONFIG = '/groups/:groupId/alertConfigs/:alertConfigId';
 
-/** What a project decides about its alerts: each kind exists from its first key configuration on and can be switched off. */
+/** What a project decides about its alerts: each kind exists from its first key configuration, or snapshot, on and can be switched off. */
 @Controller()
 export class AlertConfigsController {
   constructor(@Inject(ALERTS_API) private readonly api: AlertsApi) {}
@@ -52,7 +52,8 @@ export class AlertConfigsController {
     path: '/groups/:groupId/alertConfigs',
     versions: VERSIONS,
     access: READ,
-    summary: 'Returns the alert configurations of a project: those of the providers for which it has or had a key configuration.',
+    summary:
+      'Returns the alert configurations of a project: those of the providers for which it has or had a key configuration and, from its first snapshot on, those of backups.',
     query: PageQuerySchema,
     response: AlertConfigListSchema,
   })
@@ -154,7 +155,7 @@ export class AlertConfigsController {
     path: '/alertConfigs/matchers/fieldNames',
     versions: VERSIONS,
     access: 'authenticated',
-    summary: 'Returns the fields by which alerts can be narrowed down: none, since alerts about keys concern a whole project.',
+    summary: 'Returns the fields by which alerts can be narrowed down: none, an alert configuration always concerns a whole project.',
     response: z.array(z.string()),
   })
   fieldNames(): string[] {
@@ -178,9 +179,9 @@ function refuse(current: AlertConfigView, change: AlertConfigChange, withThresho
   }
   if (notifications.length === 0) throw new ApiError(400, 'MISSING_NOTIFICATIONS', 'At least one notification must be specified.');
   if (notifications.length > 1 || notifications[0]?.typeName !== 'GROUP') {
-    throw unchangeable('notifications', 'Reminders go to the owners of the project by mail.');
+    throw unchangeable('notifications', 'Reminders go by mail to the members of the project with the roles that are shown.');
   }
-  if (matchers != null && matchers.length > 0) throw unchangeable('matchers', 'Alerts about keys concern a whole project.');
+  if (matchers != null && matchers.length > 0) throw unchangeable('matchers', 'An alert configuration concerns a whole project.');
   if (!withThreshold) return;
   if (threshold == null) throw new ApiError(400, 'MISSING_THRESHOLD', 'A threshold must be specified for this event type.');
   if (threshold.threshold !== current.threshold?.threshold) {

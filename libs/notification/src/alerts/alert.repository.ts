@@ -6,6 +6,7 @@ interface Row {
   readonly id: string;
   readonly project_id: string;
   readonly source_id: string;
+  readonly cluster_name: string | null;
   readonly event_type: AlertEventType;
   readonly status: AlertStatus;
   readonly created_at: Date;
@@ -18,7 +19,7 @@ interface Row {
 }
 
 const COLUMNS =
-  'id, project_id, source_id, event_type, status, created_at, updated_at, resolved_at, last_notified, acknowledged_until, acknowledgement_comment, acknowledging_username';
+  'id, project_id, source_id, cluster_name, event_type, status, created_at, updated_at, resolved_at, last_notified, acknowledged_until, acknowledgement_comment, acknowledging_username';
 
 /** Null ends an acknowledgement. */
 export interface Acknowledgement {
@@ -27,23 +28,27 @@ export interface Acknowledgement {
   readonly by: string;
 }
 
+/** What has the condition: a key configuration, or a cluster. */
+export interface AlertSource {
+  readonly id: string;
+  readonly projectId: string;
+  /** Left out for what concerns a whole project. */
+  readonly clusterName?: string;
+}
+
 export class AlertRepository {
   constructor(private readonly database: ServiceDatabase) {}
 
   /** `no-change`: it was open already, or there was nothing to end. */
-  async apply(
-    tx: Transaction,
-    source: { readonly id: string; readonly projectId: string },
-    change: AlertChange,
-    now: Date,
-  ): Promise<'changed' | 'no-change'> {
+  async apply(tx: Transaction, source: AlertSource, change: AlertChange, now: Date): Promise<'changed' | 'no-change'> {
     const written =
       change.change === 'open'
         ? await rows(
             tx,
-            `INSERT INTO alert (id, project_id, source_id, event_type, status, created_at, updated_at) VALUES ($1, $2, $3, $4, 'OPEN', $5, $6)
+            `INSERT INTO alert (id, project_id, source_id, cluster_name, event_type, status, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, $5, 'OPEN', $6, $7)
              ON CONFLICT (source_id, event_type) WHERE status = 'OPEN' DO NOTHING RETURNING id`,
-            [newObjectId(now), source.projectId, source.id, change.eventType, change.since, now],
+            [newObjectId(now), source.projectId, source.id, source.clusterName ?? null, change.eventType, change.since, now],
           )
         : await rows(
             tx,
@@ -62,6 +67,14 @@ export class AlertRepository {
       [sourceId, eventType],
     );
     return found[0] === undefined ? null : fromRow(found[0]);
+  }
+
+  /** Those of a source that are open. */
+  async openOf(tx: Transaction, sourceId: string): Promise<Alert[]> {
+    const found = await rows<Row>(tx, `SELECT ${COLUMNS} FROM alert WHERE source_id = $1 AND status = 'OPEN' ORDER BY created_at`, [
+      sourceId,
+    ]);
+    return found.map(fromRow);
   }
 
   async notified(tx: Transaction, id: string, now: Date): Promise<void> {
@@ -104,6 +117,7 @@ const fromRow = (row: Row): Alert => ({
   id: row.id,
   projectId: row.project_id,
   sourceId: row.source_id,
+  clusterName: row.cluster_name,
   eventType: row.event_type,
   status: row.status,
   createdAt: row.created_at,

@@ -9,7 +9,23 @@ const NETWORK = 'ENCRYPTION_AT_REST_KMS_NETWORK_ACCESS_DENIED';
  * Event types as the Atlas Admin API names them; KMIP follows their pattern. `…_END_APPROACHING` is an extension in the same style: Atlas does not see
  * the end of a key before it comes.
  */
-export type AlertEventType = `${KeyProviderName}_ENCRYPTION_KEY_${'INVALID' | 'NEEDS_ROTATION' | 'END_APPROACHING'}` | typeof NETWORK;
+export type AlertEventType =
+  `${KeyProviderName}_ENCRYPTION_KEY_${'INVALID' | 'NEEDS_ROTATION' | 'END_APPROACHING'}` | typeof NETWORK | BackupAlertType;
+
+/**
+ * What can be wrong with the backups of a cluster. The `…_PROOF_…` types are extensions in the same style: Atlas does not read its snapshots back.
+ */
+export const BACKUP_ALERT_TYPES = [
+  'CPS_SNAPSHOT_FAILED',
+  'CPS_SNAPSHOT_BEHIND',
+  'CPS_PREV_SNAPSHOT_OLD',
+  'CPS_SNAPSHOT_PROOF_FAILED',
+  'CPS_SNAPSHOT_PROOF_OVERDUE',
+] as const;
+export type BackupAlertType = (typeof BACKUP_ALERT_TYPES)[number];
+
+export const isBackupAlertType = (eventType: AlertEventType): eventType is BackupAlertType =>
+  BACKUP_ALERT_TYPES.some((each) => each === eventType);
 
 /** The event types that concern a key of this provider. */
 export const alertTypesOf = (provider: KeyProviderName): readonly AlertEventType[] => [
@@ -26,8 +42,10 @@ export const rotationProviderOf = (eventType: AlertEventType): KeyProviderName |
 export interface Alert {
   readonly id: string;
   readonly projectId: string;
-  /** The key configuration whose condition it is. */
+  /** The key configuration, or the cluster, whose condition it is. */
   readonly sourceId: string;
+  /** Null when it concerns the whole project. */
+  readonly clusterName: string | null;
   readonly eventType: AlertEventType;
   readonly status: AlertStatus;
   readonly createdAt: Date;

@@ -1,4 +1,4 @@
-import { notificationFailed, type NotificationState } from '@atrest/contracts';
+import { notificationFailed, type NotificationState, type ProjectRole } from '@atrest/contracts';
 import type { Logger } from '@atrest/platform-logging';
 import type { EventPublisher } from '@atrest/platform-messaging';
 import type { Metrics } from '@atrest/platform-metrics';
@@ -7,7 +7,7 @@ import type { Clock } from '@atrest/platform-time';
 import { oneLine } from '../mail/render-mail.js';
 import type { MailContent } from '../mail/mail-content.js';
 import { undeliverableMessage } from '../messages/attention-messages.js';
-import { ownersOf, type KnownProject } from '../projections/projects.js';
+import { addressesOf, OWNERS, type KnownProject } from '../projections/projects.js';
 import type { Notification, NotificationRepository } from './notification.repository.js';
 
 /** Listened to by the delivery loop. */
@@ -20,6 +20,8 @@ export interface Announcement {
   readonly project: KnownProject;
   readonly alertId: string | null;
   readonly content: MailContent;
+  /** Which members of the project are told; its owners when left out. */
+  readonly audience?: readonly ProjectRole[];
 }
 
 export interface NotifierParts {
@@ -43,10 +45,10 @@ export class Notifier {
     );
   }
 
-  /** To all owners of the project. Without an owner it becomes a message to the operators, never silence. */
+  /** To all owners of the project, or who else is named. Without any of them it becomes a message to the operators, never silence. */
   async announce(tx: Transaction, announcement: Announcement): Promise<'queued' | 'known-already' | 'no-owner'> {
-    const { project, content, ...rest } = announcement;
-    const recipients = ownersOf(project);
+    const { project, content, audience = OWNERS, ...rest } = announcement;
+    const recipients = addressesOf(project, audience);
     if (recipients.length === 0) {
       await this.tellOperators(tx, {
         cause: `${announcement.cause}/no-owner`,

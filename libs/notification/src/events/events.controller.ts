@@ -42,6 +42,7 @@ const EventViewSchema = z.object({
   id: z.string(),
   eventTypeName: z.string(),
   created: z.string(),
+  clusterName: z.string().optional(),
   groupId: z.string(),
   orgId: z.string(),
   isGlobalAdmin: z.boolean(),
@@ -50,7 +51,7 @@ const EventViewSchema = z.object({
 type EventView = z.infer<typeof EventViewSchema>;
 const EventListSchema = z.object({ links: z.array(LinkSchema), results: z.array(EventViewSchema), totalCount: z.int().optional() });
 
-/** What happened to the customer keys of a project, under the names of the Atlas Admin API. */
+/** What happened to the customer keys and backups of a project, under the names of the Atlas Admin API. */
 @Controller()
 export class EventsController {
   constructor(@Inject(ALERTS_API) private readonly api: AlertsApi) {}
@@ -61,7 +62,7 @@ export class EventsController {
     versions: VERSIONS,
     access: READ,
     summary:
-      'Returns what happened to the customer keys of a project, newest first. They belong to no cluster: with clusterNames there are none.',
+      'Returns what happened to the customer keys and the backups of a project, newest first. Those of keys belong to no cluster: with clusterNames there are none of them.',
     query: EventListQuerySchema,
     response: EventListSchema,
   })
@@ -71,9 +72,9 @@ export class EventsController {
     @BaseUrl() baseUrl: string,
   ): Promise<Page<EventView>> {
     const { orgId } = await projectOf(this.api, groupId);
-    if (query.clusterNames.length > 0) return page<EventView>([], 0, query);
-    const { eventType: eventTypes, excludedEventType: excludedEventTypes, minDate, maxDate } = query;
-    const { events, total } = await this.api.events.list(groupId, { eventTypes, excludedEventTypes, minDate, maxDate }, rowsOf(query));
+    const { clusterNames, eventType: eventTypes, excludedEventType: excludedEventTypes, minDate, maxDate } = query;
+    const filter = { clusterNames, eventTypes, excludedEventTypes, minDate, maxDate };
+    const { events, total } = await this.api.events.list(groupId, filter, rowsOf(query));
     return page(
       events.map((event) => eventView(event, orgId, baseUrl)),
       total,
@@ -104,6 +105,7 @@ const eventView = (event: ProjectEvent, orgId: string, baseUrl: string): EventVi
   id: event.id,
   eventTypeName: event.eventType,
   created: atlasTime(event.createdAt),
+  ...(event.clusterName !== null && { clusterName: event.clusterName }),
   groupId: event.projectId,
   orgId,
   isGlobalAdmin: false,

@@ -6,6 +6,8 @@ import { unhandled } from '../unhandled.js';
 export interface ProjectEvent {
   readonly id: string;
   readonly projectId: string;
+  /** Null when it concerns the whole project. */
+  readonly clusterName: string | null;
   readonly eventType: string;
   readonly createdAt: Date;
 }

@@ -68,16 +68,18 @@ const withoutDecision = (configuration: KeyConfigurationState): KeyConfiguration
   return { ...configuration, evidence: telling === null ? [] : [telling] };
 };
 
-const CONCERN_TITLES: Readonly<Record<ClusterConcern['kind'], string>> = {
+/** That a process is held for a backup is no matter of a disabled cluster: `heldForBackupMessage`. */
+type EnforcementConcern = ClusterConcern & { readonly kind: Exclude<ClusterConcern['kind'], 'HELD_FOR_BACKUP'> };
+
+const CONCERN_TITLES: Readonly<Record<EnforcementConcern['kind'], string>> = {
   STOP_OVERDUE: 'a process does not stop',
   STARTED_BY_HAND: 'a process was started by hand',
   HOST_UNREACHABLE: 'a host does not answer',
   HOST_GIVEN_UP: 'a host was given up for lost',
-  HELD_FOR_BACKUP: 'a process is still held for a backup',
 };
 
 /** While a cluster is being stopped or is stopped, something is not as it should be. */
-export function concernMessage(project: ProjectNamed, concern: ClusterConcern): MailContent {
+export function concernMessage(project: ProjectNamed, concern: EnforcementConcern): MailContent {
   const { cluster, processId, kind, detail, since } = concern;
   const process = cluster.processes.find(({ id }) => id === processId);
   return {

@@ -1,4 +1,5 @@
 import {
+  backupHealthEvents,
   clusterConcernRaised,
   clusterCreated,
   clusterDeleted,
@@ -13,13 +14,16 @@ import {
   projectCreated,
   projectDeleted,
   projectUpdated,
+  snapshotEvents,
+  snapshotProgressed,
   validityBreakerEvents,
   type EventDefinition,
-  type KeyConfigurationState,
 } from '@atrest/contracts';
 import { defineHandler, type EventHandler } from '@atrest/platform-messaging';
 import { KEY_CONFIGURATION_EVENT_NAMES, type KeyConfigurationEventName } from '../alerts/alert.js';
 import type { Announcements } from '../announcements.js';
+import type { BackupAnnouncements } from '../backups/backup-announcements.js';
+import { BACKUP_HEALTH_EVENT_NAMES, SNAPSHOT_EVENT_NAMES } from '../backups/backup-event-names.js';
 import type { Incidents } from '../incidents/incidents.js';
 import type { ClusterProjection } from './clusters.js';
 import type { ProjectProjection } from './projects.js';
@@ -46,10 +50,13 @@ const HANDLER_NAMES: Partial<Readonly<Record<KeyConfigurationEventName, string>>
   'attention-needed': 'tell-owners-what-needs-attention',
 };
 
-const nameOf = (definition: EventDefinition<KeyConfigurationState>): KeyConfigurationEventName => {
-  const name = definition.type.split('.').at(-2);
-  const known = KEY_CONFIGURATION_EVENT_NAMES.find((each) => each === name);
-  if (known === undefined) throw new TypeError(`nobody says what follows from ${definition.type}`);
+/** How far a snapshot is, nobody is told. */
+const SNAPSHOT_EVENTS = snapshotEvents.filter((definition) => definition !== snapshotProgressed);
+
+const nameOf = <Name extends string>({ type }: { readonly type: string }, names: readonly Name[]): Name => {
+  const name = type.split('.').at(-2);
+  const known = names.find((each) => each === name);
+  if (known === undefined) throw new TypeError(`nobody says what follows from ${type}`);
   return known;
 };
 
@@ -61,6 +68,8 @@ export const notificationConsumes: EventDefinition[] = [
   clusterProcessEndedForKey,
   ...keyConfigurationEvents,
   ...validityBreakerEvents,
+  ...SNAPSHOT_EVENTS,
+  ...backupHealthEvents,
 ] as EventDefinition[];
 
 /** The handlers of {@link notificationConsumes}. All of them may see an event twice, or after a newer one. */
@@ -69,8 +78,9 @@ export function notificationHandlers(parts: {
   readonly clusters: ClusterProjection;
   readonly announcements: Announcements;
   readonly incidents: Incidents;
+  readonly backups: BackupAnnouncements;
 }): EventHandler[] {
-  const { projects, clusters, announcements, incidents } = parts;
+  const { projects, clusters, announcements, incidents, backups } = parts;
   return [
     ...PROJECT_EVENTS.map((definition) =>
       defineHandler(definition, 'remember-project', async (event, tx) => {
@@ -79,7 +89,7 @@ export function notificationHandlers(parts: {
     ),
     ...CLUSTER_EVENTS.map((definition) =>
       defineHandler(definition, 'remember-cluster', async (event, tx) => {
-        await clusters.remember(tx, event.data);
+        if ((await clusters.remember(tx, event.data)) === 'remembered') await backups.ofCluster(tx, event.data);
       }),
     ),
     defineHandler(clusterConcernRaised, 'tell-owners-about-a-concern', (event, tx) => announcements.ofConcern(tx, event)),
@@ -87,12 +97,20 @@ export function notificationHandlers(parts: {
       announcements.ofProcessEndedForKey(tx, event),
     ),
     ...keyConfigurationEvents.map((definition) => {
-      const name = nameOf(definition);
+      const name = nameOf(definition, KEY_CONFIGURATION_EVENT_NAMES);
       const handler = HANDLER_NAMES[name] ?? `tell-who-should-know-of-${name}`;
       return defineHandler(definition, handler, (event, tx) => announcements.ofKeyConfiguration(tx, name, event));
     }),
     ...validityBreakerEvents.map((definition) =>
       defineHandler(definition, 'tell-operators-that-shutdowns-are-held', (event, tx) => incidents.ofBreaker(tx, event)),
     ),
+    ...SNAPSHOT_EVENTS.map((definition) => {
+      const name = nameOf(definition, SNAPSHOT_EVENT_NAMES);
+      return defineHandler(definition, 'tell-who-should-know-of-a-snapshot', (event, tx) => backups.ofSnapshot(tx, name, event));
+    }),
+    ...backupHealthEvents.map((definition) => {
+      const name = nameOf(definition, BACKUP_HEALTH_EVENT_NAMES);
+      return defineHandler(definition, 'tell-who-should-know-of-backups', (event, tx) => backups.ofHealth(tx, name, event));
+    }),
   ];
 }

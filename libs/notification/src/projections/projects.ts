@@ -1,4 +1,4 @@
-import type { ProjectMember, ProjectState } from '@atrest/contracts';
+import type { ProjectMember, ProjectRole, ProjectState } from '@atrest/contracts';
 import { rows, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
 
 /** A project as far as messages need to know it. */
@@ -8,6 +8,16 @@ export interface KnownProject {
   readonly name: string;
   readonly members: readonly ProjectMember[];
   readonly deletedAt: Date | null;
+}
+
+/** An event of a project's key, cluster or snapshot came before the project itself; it is handled again in a moment. */
+export class ProjectUnknownError extends Error {
+  readonly code = 'NOTIFICATION.PROJECT_UNKNOWN';
+
+  constructor(projectId: string) {
+    super(`The project ${projectId} is not known yet.`);
+    this.name = 'ProjectUnknownError';
+  }
 }
 
 /** What is remembered of `fleet`'s projects. An older state never replaces a newer one. */
@@ -50,9 +60,14 @@ export class ProjectProjection {
   }
 }
 
-/** Addresses of everybody who owns the project, each once, sorted. */
-export function ownersOf(project: KnownProject): string[] {
-  const owners = project.members.filter(({ roles }) => roles.includes('GROUP_OWNER')).map(({ email }) => email);
+/** Who hears of keys and of databases that are stopped. */
+export const OWNERS: readonly ProjectRole[] = ['GROUP_OWNER'];
+/** Who hears of backups. */
+export const BACKUP_KEEPERS: readonly ProjectRole[] = ['GROUP_OWNER', 'GROUP_BACKUP_MANAGER'];
+
+/** Addresses of everybody who has one of the roles in the project, each once, sorted. */
+export function addressesOf(project: KnownProject, roles: readonly ProjectRole[]): string[] {
+  const found = project.members.filter((member) => member.roles.some((role) => roles.includes(role))).map(({ email }) => email);
   // Two spellings of one mailbox would be two mails to one person.
-  return [...new Map(owners.map((email) => [email.toLowerCase(), email])).values()].sort();
+  return [...new Map(found.map((email) => [email.toLowerCase(), email])).values()].sort();
 }

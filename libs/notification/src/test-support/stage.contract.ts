@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import {
   newObjectId,
+  type BackupHealth,
   type ClusterConcern,
   type ClusterSummary,
   type EventDefinition,
@@ -12,6 +13,7 @@ import {
   type NotificationState,
   type ProjectRole,
   type ProjectState,
+  type SnapshotState,
 } from '@atrest/contracts';
 import { createLogger } from '@atrest/platform-logging';
 import { EmbeddedTransport } from '@atrest/platform-messaging';
@@ -243,6 +245,53 @@ export function concern(cluster: ClusterSummary, change: Partial<ClusterConcern>
     kind: 'STARTED_BY_HAND',
     detail: 'mongod runs with pid 4711 although it should be stopped.',
     since: START.toISOString(),
+    ...change,
+  };
+}
+
+/** A snapshot as `snapshot-catalog` tells of it: asked for, until the change says otherwise. */
+export function snapshotState(cluster: ClusterSummary, change: Partial<SnapshotState> = {}): SnapshotState {
+  return {
+    id: newObjectId(),
+    projectId: cluster.projectId,
+    clusterId: cluster.id,
+    clusterName: cluster.name,
+    status: 'queued',
+    snapshotType: 'scheduled',
+    frequencyType: 'hourly',
+    policyItems: [newObjectId()],
+    description: null,
+    provider: 'AWS',
+    encryptionKeyId: ARN,
+    epochId: newObjectId(),
+    requestedAt: START.toISOString(),
+    startedAt: null,
+    createdAt: null,
+    expiresAt: null,
+    deletedAt: null,
+    taken: null,
+    progress: null,
+    failure: null,
+    attempt: 1,
+    willRetry: false,
+    lastProof: null,
+    proofFailure: null,
+    revision: 1,
+    ...change,
+  };
+}
+
+/** The backups of a cluster as `snapshot-catalog` tells of them: all is well, until the change says otherwise. */
+export function healthState(cluster: ClusterSummary, change: Partial<BackupHealth> = {}): BackupHealth {
+  return {
+    id: cluster.id,
+    projectId: cluster.projectId,
+    clusterName: cluster.name,
+    paused: null,
+    behindSince: null,
+    lastCompletedAt: null,
+    oldestProof: null,
+    revision: 1,
     ...change,
   };
 }
