@@ -42,7 +42,9 @@ export async function launch(context: SupervisorContext, goal: ProcessGoal, stil
     await prepareDataPath(dataFolder, goal.dbPath, goal.adopted, usedBefore);
   }
   await state.rotateLog(goal.id);
-  const { argv, logPath } = commandLine(goal, state.logPath(goal.id), context.allowsColocation ? SHARED_HOST_CACHE_GB : null);
+  const { argv, logPath } = commandLine(goal, state.logPath(goal.id), {
+    cacheSizeGB: context.allowsColocation ? SHARED_HOST_CACHE_GB : null,
+  });
   const consolePath = state.consolePath(goal.id);
   const log = new RunLog({ logPath, consolePath });
   await log.position();

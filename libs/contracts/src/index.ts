@@ -15,6 +15,7 @@ export * from './events/restore-command.js';
 export * from './public-jwk.js';
 export * from './agent-channel/agent-channel.js';
 export * from './agent-channel/agent-tasks.js';
+export * from './agent-channel/process-access.js';
 export * from './events/agent-task.js';
 export * from './events/backup-job.js';
 export * from './events/key-access.js';

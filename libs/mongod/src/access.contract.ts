@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Db, type Document, MongoClient } from 'mongodb';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -50,9 +50,15 @@ export function accessContract(name: string, server: ServerUnderTest, options: {
       return client.db('admin');
     }
 
-    async function set(members: number): Promise<number[]> {
-      const keyFile = join(harness.folder, `key-${randomBytes(6).toString('hex')}`);
-      await writeFile(keyFile, randomBytes(64).toString('base64'), { mode: 0o600 });
+    async function newKeyFile(): Promise<string> {
+      const path = join(harness.folder, `key-${randomBytes(6).toString('hex')}`);
+      // White space in it means nothing.
+      await writeFile(path, `${randomBytes(750).toString('base64')}\n`, { mode: 0o600 });
+      return path;
+    }
+
+    async function set(members: number, given?: string): Promise<number[]> {
+      const keyFile = given ?? (await newKeyFile());
       const goals = await Promise.all(Array.from({ length: members }, () => harness.goal()));
       const hosts = goals.map((goal, id) => ({ id, host: `127.0.0.1:${goal.port}`, priority: 1, votes: 1, arbiterOnly: false }));
       for (const [id, goal] of goals.entries()) {
@@ -130,6 +136,33 @@ export function accessContract(name: string, server: ServerUnderTest, options: {
           expect([user, asked, await outcome(db, asked, root)]).toEqual([user, asked, may.includes(asked) ? 'ok' : 13]);
         }
       }
+    });
+
+    it('who has the key file logs in as the members do, with and without users, and may do everything', async () => {
+      const keyFile = await newKeyFile();
+      const port = await initiated(await set(1, keyFile));
+      const content = await readFile(keyFile, 'utf8');
+      const member = () => {
+        const client = new MongoClient(`mongodb://127.0.0.1:${port}/?directConnection=true&authSource=local`, {
+          auth: { username: '__system', password: content.replaceAll(/\s/g, '') },
+        });
+        clients.push(client);
+        return client.db('admin');
+      };
+      expect(await member().command({ replSetGetStatus: 1 })).toMatchObject({ ok: 1 });
+      const customData = { made: 'here' };
+      expect(await member().command({ createUser: 'agent', pwd: 'correct horse', roles: ['backup'], customData })).toMatchObject({ ok: 1 });
+      await expect(admin(port, '__system', 'wrong').command({ replSetGetStatus: 1 })).rejects.toMatchObject({ code: 18 });
+
+      // A user sees itself, and nobody else without the right to.
+      const agent = admin(port, 'agent');
+      const { users } = await agent.command({ usersInfo: { user: 'agent', db: 'admin' } });
+      expect(users as Document[]).toMatchObject([{ user: 'agent', customData }]);
+      await expect(agent.command({ usersInfo: 1 })).rejects.toMatchObject(DENIED);
+      await member().command({ updateUser: 'agent', customData: { made: 'there' } });
+      expect((await agent.command({ usersInfo: { user: 'agent', db: 'admin' } }))['users']).toMatchObject([
+        { customData: { made: 'there' } },
+      ]);
     });
 
     it('members prove the key file to each other: what one takes, the others have', async () => {

@@ -109,10 +109,15 @@ export interface CommandLine {
  * follow unchanged. An extra argument that says the same as the goal is dropped, because mongod refuses an option that is given twice.
  * An adopted process keeps its own `--bind_ip`, `--logpath` and `--config`.
  *
- * @param cacheSizeGB WiredTiger's cache of a process whose arguments say nothing of storage; null leaves it to the server, which takes half of the memory
+ * @param o.cacheSizeGB WiredTiger's cache of a process whose arguments say nothing of storage; absent, it is left to the server, which takes half of the memory
+ * @param o.keyFile path of the file that members prove to each other; absent, the process has no access control but what its own arguments say
  * @throws ArgumentsError
  */
-export function commandLine(goal: ArgumentsGoal, logPath: string, cacheSizeGB: number | null = null): CommandLine {
+export function commandLine(
+  goal: ArgumentsGoal,
+  logPath: string,
+  { cacheSizeGB = null, keyFile = null }: { readonly cacheSizeGB?: number | null; readonly keyFile?: string | null } = {},
+): CommandLine {
   const extra = parseCommandLine(goal.extraArguments);
   for (const option of extra) {
     const why = REFUSED[option.name];
@@ -139,6 +144,7 @@ export function commandLine(goal: ArgumentsGoal, logPath: string, cacheSizeGB: n
   if (!keepsBindIp) own.push(['bind_ip', goal.bindIp]);
   const keepsLog = goal.adopted && (hasConfig || theirs.has('logpath'));
   if (!keepsLog) own.push(['logpath', logPath], ['logappend', null]);
+  if (keyFile !== null) own.push(['keyFile', keyFile]);
   const decidesStorage = goal.adopted || hasConfig || STORAGE_OPTIONS.some((name) => theirs.has(name));
   if (cacheSizeGB !== null && goal.kind !== 'mongos' && !decidesStorage) own.push(['wiredTigerCacheSizeGB', String(cacheSizeGB)]);
 

@@ -75,7 +75,7 @@ describe('command line', () => {
 
   it('limits the cache where it is told to, unless the user has decided about memory', () => {
     const cacheOf = (change: Partial<ArgumentsGoal>) =>
-      optionValue(commandLine({ ...member, ...change }, '/l', 0.25).argv, 'wiredTigerCacheSizeGB');
+      optionValue(commandLine({ ...member, ...change }, '/l', { cacheSizeGB: 0.25 }).argv, 'wiredTigerCacheSizeGB');
     expect(cacheOf({})).toBe('0.25');
     expect(cacheOf({ kind: 'config' })).toBe('0.25');
     expect(cacheOf({ extraArguments: ['--wiredTigerCacheSizeGB', '2'] })).toBe('2');

@@ -7,8 +7,12 @@ export interface CommandFailure {
     | 'not-yet-initialized'
     /** 23: it has one already. */
     | 'already-initialized'
-    /** 13 or 18: the agent has no rights there. */
+    /** 13: the agent has no rights there. */
     | 'unauthorized'
+    /** 11 or 18: the agent's login was refused. */
+    | 'authentication-failed'
+    /** 51003: a user of that name is there already. */
+    | 'user-exists'
     /** 10107 and its relatives. */
     | 'not-primary'
     /** 125: an election was called and lost. */
@@ -27,14 +31,16 @@ export interface CommandFailure {
 export type CommandOutcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly failure: CommandFailure };
 
 const KIND_OF_CODE: Record<number, CommandFailure['kind']> = {
+  11: 'authentication-failed',
   13: 'unauthorized',
-  18: 'unauthorized',
+  18: 'authentication-failed',
   23: 'already-initialized',
   59: 'unknown-command',
   91: 'shutting-down',
   94: 'not-yet-initialized',
   125: 'election-failed',
   10107: 'not-primary',
+  51003: 'user-exists',
   13435: 'not-primary',
   11600: 'shutting-down',
   11602: 'not-primary',

@@ -1,4 +1,4 @@
-import { Long, MongoClient, MongoRuntimeError, Timestamp, type ClientSession, type Document } from 'mongodb';
+import { Long, MongoClient, MongoRuntimeError, Timestamp, type ClientSession, type Document, type MongoClientOptions } from 'mongodb';
 import { outcomeOf, type CommandOutcome } from './command-outcome.js';
 import type { MemberStatus, OpTime, ReplicaSetStatus } from './replica-set.js';
 
@@ -12,6 +12,37 @@ export interface MongodConnectionOptions extends MongodAddress {
   readonly timeoutMs?: number;
   /** The longest that any command may go without an answer; the longest of ordinary ones by default. */
   readonly longestAnswerMs?: number;
+  /** Tried in this order until one is taken; without any, every command goes without a login. */
+  readonly logins?: readonly Login[];
+  /** Absent or null: without TLS. */
+  readonly tls?: ConnectionTls | null;
+}
+
+/** How to log in at a server. */
+export type Login =
+  | { readonly kind: 'password'; readonly username: string; readonly password: string; readonly authSource: string }
+  /** As the holder of the certificate in the connection's TLS settings. */
+  | { readonly kind: 'x509' };
+
+/** The server's certificate has to be signed by the authority and made for the server's name; nothing less is accepted. */
+export interface ConnectionTls {
+  /** PEM text of certificate authorities. */
+  readonly ca: string;
+  /** PEM text of a certificate with its private key, shown to the server. */
+  readonly certificate: string | null;
+  /** What the server's certificate is made for, where that is not the address. */
+  readonly serverName?: string;
+}
+
+/** A user as a server keeps it. Custom data is ours to choose, and travels with the user. */
+export interface UserAccount {
+  readonly username: string;
+  readonly customData: Readonly<Record<string, unknown>>;
+}
+
+export interface NewUser extends UserAccount {
+  readonly password: string;
+  readonly roles: readonly string[];
 }
 
 /** A server's own account of what it is; `hello` needs no rights. */
@@ -52,16 +83,39 @@ export function parseAddress(text: string): MongodAddress {
   return { host: match[1]!, port: Number(match[2]) };
 }
 
-/** Direct connection to one mongod or mongos. Every command answers with a named outcome; nothing waits longer than the limit. */
+/**
+ * The login of the members themselves, for who has their key file: `__system`, whose password is the file's content without white space. It may do everything,
+ * also where there is no user yet.
+ */
+export const memberLogin = (keyFile: string): Login => ({
+  kind: 'password',
+  username: '__system',
+  password: keyFile.replaceAll(/\s/g, ''),
+  authSource: 'local',
+});
+
+/**
+ * Direct connection to one mongod or mongos. Every command answers with a named outcome; nothing waits longer than the limit. What needs no rights is asked
+ * without a login, so that a server whose users are not known (yet) is still seen to live.
+ */
 export class MongodConnection {
-  readonly #client: MongoClient;
+  readonly #url: string;
+  readonly #options: MongoClientOptions;
+  readonly #logins: readonly Login[];
+  /** Without a login. */
+  readonly #nobody: MongoClient;
+  readonly #clients = new Map<Login, MongoClient>();
   readonly #timeoutMs: number;
-  #session: ClientSession | undefined;
+  readonly #sessions = new WeakMap<MongoClient, ClientSession>();
+  #current = 0;
+  #closed = false;
 
   constructor(options: MongodConnectionOptions) {
     const timeout = options.timeoutMs ?? 1_000;
     const host = options.host.includes(':') && !options.host.startsWith('[') ? `[${options.host}]` : options.host;
-    this.#client = new MongoClient(`mongodb://${host}:${options.port}`, {
+    this.#url = `mongodb://${host}:${options.port}`;
+    this.#logins = options.logins ?? [];
+    this.#options = {
       directConnection: true,
       serverSelectionTimeoutMS: timeout,
       connectTimeoutMS: timeout,
@@ -73,17 +127,29 @@ export class MongodConnection {
       retryReads: false,
       retryWrites: false,
       appName: 'atrest-agent',
-    });
+      ...(options.tls && tlsOptions(options.tls)),
+    };
+    this.#nobody = new MongoClient(this.#url, this.#options);
     this.#timeoutMs = timeout;
   }
 
+  /** The login that was taken last, or that is tried next; null when there is none. */
+  get login(): Login | null {
+    return this.#logins[this.#current] ?? null;
+  }
+
+  /** Begins with the first login again: it is expected to work now. */
+  loginAgain(): void {
+    this.#current = 0;
+  }
+
   async hello(): Promise<CommandOutcome<Hello>> {
-    const outcome = await this.#admin({ hello: 1 });
+    const outcome = await this.#withoutLogin({ hello: 1 });
     return outcome.ok ? { ok: true, value: readHello(outcome.value) } : outcome;
   }
 
   async version(): Promise<CommandOutcome<string>> {
-    const outcome = await this.#admin({ buildInfo: 1 });
+    const outcome = await this.#withoutLogin({ buildInfo: 1 });
     return outcome.ok ? { ok: true, value: String(outcome.value['version']) } : outcome;
   }
 
@@ -94,7 +160,7 @@ export class MongodConnection {
 
   /** Initiates a set. Works without login on the loopback of a server that has no user yet. The server contacts all members first. */
   async initiate(configuration: Record<string, unknown>): Promise<CommandOutcome<void>> {
-    return nothing(await this.#admin({ replSetInitiate: configuration }, 30_000));
+    return nothing(await this.#withoutLogin({ replSetInitiate: configuration }, 30_000));
   }
 
   /** Has this member call an election. `election-failed` is an ordinary answer. */
@@ -125,7 +191,7 @@ export class MongodConnection {
 
   /** `host:port` of every member that is not hidden, as any member tells everybody. */
   async setHosts(): Promise<CommandOutcome<string[]>> {
-    const outcome = await this.#admin({ hello: 1 });
+    const outcome = await this.#withoutLogin({ hello: 1 });
     if (!outcome.ok) return outcome;
     return { ok: true, value: ['hosts', 'passives', 'arbiters'].flatMap((kind) => (outcome.value[kind] as string[] | undefined) ?? []) };
   }
@@ -154,24 +220,120 @@ export class MongodConnection {
    * opened it.
    */
   async run(db: string, command: Readonly<Record<string, unknown>>, limitMs = this.#timeoutMs): Promise<CommandOutcome<Document>> {
-    const session = (this.#session ??= this.#client.startSession());
-    const late = AbortSignal.timeout(limitMs + this.#timeoutMs);
-    return outcomeOf(
-      this.#client
-        .db(db)
-        .command({ ...command }, { session, signal: late, promoteLongs: false })
-        .catch(asTimeout),
+    return this.#withLogin((client) => {
+      const session = this.#sessions.get(client) ?? client.startSession();
+      this.#sessions.set(client, session);
+      return this.#send(client, db, { ...command }, limitMs, { session, promoteLongs: false });
+    });
+  }
+
+  /** A user of the database `admin`; null when there is none of this name. Everybody may ask for himself. */
+  async user(username: string): Promise<CommandOutcome<UserAccount | null>> {
+    const outcome = await this.#admin({ usersInfo: { user: username, db: 'admin' } });
+    if (!outcome.ok) return outcome;
+    const [found] = (outcome.value['users'] ?? []) as Document[];
+    return { ok: true, value: found === undefined ? null : { username, customData: { ...(found['customData'] as object | undefined) } } };
+  }
+
+  /** Makes the first user, without a login: the localhost exception allows it on the loopback of a server that has no user yet. */
+  async createFirstUser(user: NewUser): Promise<CommandOutcome<void>> {
+    return nothing(await this.#withoutLogin(creation(user), SET_LIMIT_MS));
+  }
+
+  async createUser(user: NewUser): Promise<CommandOutcome<void>> {
+    return nothing(await this.#admin(creation(user), SET_LIMIT_MS));
+  }
+
+  /** Changes what is given; the rest stays as it is. */
+  async changeUser(username: string, change: Partial<Omit<NewUser, 'username'>>): Promise<CommandOutcome<void>> {
+    const { password, roles, customData } = change;
+    return nothing(
+      await this.#admin(
+        {
+          updateUser: username,
+          ...(password !== undefined && { pwd: password }),
+          ...(roles !== undefined && { roles }),
+          ...(customData !== undefined && { customData }),
+          writeConcern: MAJORITY,
+        },
+        SET_LIMIT_MS,
+      ),
     );
   }
 
   async close(): Promise<void> {
-    await this.#client.close(true);
+    this.#closed = true;
+    await Promise.all([this.#nobody, ...this.#clients.values()].map((client) => client.close(true)));
   }
 
-  async #admin(command: Document, limitMs = this.#timeoutMs): Promise<CommandOutcome<Document>> {
-    const late = AbortSignal.timeout(limitMs + this.#timeoutMs);
-    return outcomeOf(this.#client.db('admin').command(command, { signal: late }).catch(asTimeout));
+  #withoutLogin(command: Document, limitMs = this.#timeoutMs): Promise<CommandOutcome<Document>> {
+    return this.#send(this.#nobody, 'admin', command, limitMs);
   }
+
+  #admin(command: Document, limitMs = this.#timeoutMs): Promise<CommandOutcome<Document>> {
+    return this.#withLogin((client) => this.#send(client, 'admin', command, limitMs));
+  }
+
+  /** A login that was taken stays; one that is refused gives way to the next. */
+  async #withLogin<T>(command: (client: MongoClient) => Promise<CommandOutcome<T>>): Promise<CommandOutcome<T>> {
+    let outcome: CommandOutcome<T> | null = null;
+    for (let tried = 0; tried < this.#logins.length; tried += 1) {
+      outcome = await command(this.#clientOf(this.#logins[this.#current]!));
+      if (outcome.ok || outcome.failure.kind !== 'authentication-failed') return outcome;
+      this.#current = (this.#current + 1) % this.#logins.length;
+    }
+    return outcome ?? command(this.#nobody);
+  }
+
+  #clientOf(login: Login): MongoClient {
+    const known = this.#clients.get(login);
+    if (known !== undefined) return known;
+    // Nobody would close it: a client that is closed already answers that it is.
+    if (this.#closed) return this.#nobody;
+    const client = new MongoClient(this.#url, { ...this.#options, ...loginOptions(login) });
+    this.#clients.set(login, client);
+    return client;
+  }
+
+  #send(
+    client: MongoClient,
+    db: string,
+    command: Document,
+    limitMs: number,
+    options: { readonly session?: ClientSession; readonly promoteLongs?: boolean } = {},
+  ): Promise<CommandOutcome<Document>> {
+    const late = AbortSignal.timeout(limitMs + this.#timeoutMs);
+    return outcomeOf(
+      client
+        .db(db)
+        .command(command, { ...options, signal: late })
+        .catch(asTimeout),
+    );
+  }
+}
+
+const MAJORITY = { w: 'majority', wtimeout: 15_000 };
+
+const creation = ({ username, password, roles, customData }: NewUser): Document => ({
+  createUser: username,
+  pwd: password,
+  roles,
+  customData,
+  writeConcern: MAJORITY,
+});
+
+function loginOptions(login: Login): MongoClientOptions {
+  if (login.kind === 'x509') return { authMechanism: 'MONGODB-X509', authSource: '$external' };
+  return { auth: { username: login.username, password: login.password }, authSource: login.authSource };
+}
+
+function tlsOptions({ ca, certificate, serverName }: ConnectionTls): MongoClientOptions {
+  return {
+    tls: true,
+    ca,
+    ...(certificate !== null && { cert: certificate, key: certificate }),
+    ...(serverName !== undefined && { servername: serverName }),
+  } as MongoClientOptions;
 }
 
 /** An aborted command throws the signal's reason, which is no error of the driver. */

@@ -39,12 +39,17 @@ export {
 } from './replica-set.js';
 export {
   localAddress,
+  memberLogin,
   MongodConnection,
   parseAddress,
+  type ConnectionTls,
   type Hello,
+  type Login,
   type MongodAddress,
   type MongodConnectionOptions,
+  type NewUser,
   type ShardEntry,
+  type UserAccount,
 } from './connection.js';
 export { type RunCommand } from './backup/run-command.js';
 export {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ObjectIdSchema, TimestampSchema } from '../ids.js';
 import { ProcessKindSchema } from '../vocabulary.js';
 import { AgentTaskSchema, SealingPublicKeySchema, TaskProgressSchema } from './agent-tasks.js';
+import { ProcessAccessSchema } from './process-access.js';
 
 /** What a host offers when it enrols. */
 export const EnrolmentRequestSchema = z.object({
@@ -106,6 +107,7 @@ export const ProcessGoalSchema = z.object({
       leads: z.boolean(),
     })
     .nullable(),
+  access: ProcessAccessSchema.optional(),
 });
 export type ProcessGoal = z.infer<typeof ProcessGoalSchema>;
 
@@ -158,6 +160,8 @@ export const ProcessObservationSchema = z.object({
    * where the agent has no right to read the configuration.
    */
   setMembers: z.array(z.object({ host: z.string(), votes: z.int().optional(), priority: z.number().optional() })).optional(),
+  /** Id of the administrator's setting that was carried out last in its set; only from a primary that was started with access control. */
+  administrator: ObjectIdSchema.optional(),
   /** The shards of the cluster; only from the mongos that leads, and only when it may list them. */
   shards: z.array(z.string()).optional(),
   /**

@@ -41,7 +41,7 @@ export interface ServerBase {
 /** Who may do what, as commands ask for it. Declared here, because whoever answers needs the whole server. */
 export interface AccessControl {
   /** Throws Unauthorized (13). */
-  admit(context: CommandContext): void;
+  admit(context: CommandContext): Promise<void>;
   /** What a login adds to the reply of `hello`. */
   greet(context: CommandContext): Doc;
   /** The commands that log in and out. */

@@ -4,12 +4,12 @@ import { CommandError } from '../commands/command-error.js';
 import type { CommandContext, CommandTable } from '../commands/command.js';
 import { type Doc, isDocument, stringOf } from '../bson-values.js';
 import { internalKey } from '../process/key-file.js';
-import type { AccessControl, MongodServer } from '../server.js';
+import type { AccessControl, ServerBase } from '../server.js';
 import type { ClientConnection } from '../wire/server.js';
 import { actionOf } from './command-actions.js';
 import { type Role, localhostMay, mayDo } from './roles.js';
-import { MECHANISMS, type Mechanism, ScramConversation, authenticationFailed, storedCredentials, userOf } from './scram.js';
-import { findUser, hasUsers, rolesOf } from './users.js';
+import { MECHANISMS, type Mechanism, ScramConversation, authenticationFailed, credentialsFor, storedCredentials, userOf } from './scram.js';
+import { type UserDirectory, rolesOf } from './users.js';
 
 /** Who speaks on a connection: a user, or another member of the set. */
 type Principal = { user: string; db: string } | 'member';
@@ -21,25 +21,29 @@ interface Login {
 
 /** Logins and rights of one server with a key file: nobody may do anything but log in, except on the localhost while there is no user. */
 export class Access implements AccessControl {
-  readonly #server: MongodServer;
+  readonly #server: ServerBase;
   readonly #keyFile: string;
+  readonly #users: UserDirectory;
   readonly #logins = new WeakMap<ClientConnection, Login>();
+  readonly #memberCredentials: Doc = {};
 
   /** @param keyFile holds what the members of a set prove to each other. */
-  constructor(server: MongodServer, keyFile: string) {
+  constructor(server: ServerBase, keyFile: string, users: UserDirectory) {
     this.#server = server;
     this.#keyFile = keyFile;
+    this.#users = users;
   }
 
   /** Throws Unauthorized (13), with mongod's texts. */
-  admit({ name, db, command, connection }: CommandContext): void {
+  async admit({ name, db, command, connection }: CommandContext): Promise<void> {
     const action = actionOf(name, command);
     const principal = this.#login(connection).principal;
     if (action === 'none' || principal === 'member') return;
     if (principal === undefined) {
-      if (!connection.local || hasUsers(this.#server)) throw new CommandError(13, `command ${name} requires authentication`);
+      await this.#users.refresh();
+      if (!connection.local || this.#users.any()) throw new CommandError(13, `command ${name} requires authentication`);
       if (localhostMay(action, name, db)) return;
-    } else if (mayDo(this.#roles(principal), action, { db })) return;
+    } else if (mayDo(this.#roles(principal), action, { db }) || asksForItself(principal, name, command)) return;
     throw new CommandError(13, `not authorized on ${db} to execute command ${printed({ ...command, $db: db })}`);
   }
 
@@ -48,8 +52,8 @@ export class Access implements AccessControl {
     const reply: Doc = {};
     const asked = stringOf(command['saslSupportedMechs']);
     if (asked !== undefined) {
-      const user = findUser(this.#server, asked.slice(asked.indexOf('.') + 1), asked.slice(0, asked.indexOf('.')));
-      const known = MECHANISMS.filter((mechanism) => storedCredentials(user, mechanism) !== undefined);
+      const [user, db] = [asked.slice(asked.indexOf('.') + 1), asked.slice(0, asked.indexOf('.'))];
+      const known = MECHANISMS.filter((mechanism) => this.#credentials(user, db, mechanism) !== undefined);
       if (known.length > 0) reply['saslSupportedMechs'] = known;
     }
     const early = command['speculativeAuthenticate'];
@@ -65,7 +69,12 @@ export class Access implements AccessControl {
 
   commands(): CommandTable {
     return {
-      saslStart: { run: ({ command, db, connection }) => this.#start(command, db, connection, false) },
+      saslStart: {
+        run: async ({ command, db, connection }) => {
+          await this.#users.refresh();
+          return this.#start(command, db, connection, false);
+        },
+      },
       saslContinue: { run: ({ command, connection }) => this.#continue(command, connection) },
       logout: {
         run: ({ connection }) => {
@@ -88,7 +97,14 @@ export class Access implements AccessControl {
   }
 
   #roles(principal: { user: string; db: string }): Role[] {
-    return rolesOf(findUser(this.#server, principal.user, principal.db));
+    return rolesOf(this.#users.find(principal.user, principal.db));
+  }
+
+  /** Members log in as `__system` with their key file's content; who has it is one of them. */
+  #credentials(user: string, db: string, mechanism: Mechanism): Doc | undefined {
+    if (!isMember(user, db)) return storedCredentials(this.#users.find(user, db), mechanism);
+    this.#memberCredentials[mechanism] ??= credentialsFor(mechanism, user, internalKey(this.#keyFile));
+    return this.#memberCredentials[mechanism] as Doc;
   }
 
   #start(command: Doc, db: string, connection: ClientConnection, speculative: boolean): Doc {
@@ -97,7 +113,7 @@ export class Access implements AccessControl {
       throw new CommandError(334, `Received authentication for mechanism ${String(command['mechanism'])} which is not enabled`);
     const first = payloadOf(command);
     const user = userOf(first);
-    const credentials = storedCredentials(findUser(this.#server, user, db), mechanism);
+    const credentials = this.#credentials(user, db, mechanism);
     if (credentials === undefined) return this.#failed(connection, { user, db, mechanism, speculative });
     const conversation = new ScramConversation(mechanism, first, credentials);
     this.#login(connection).pending = { conversation, user, db, mechanism, speculative };
@@ -115,7 +131,7 @@ export class Access implements AccessControl {
     delete login.pending;
     try {
       const final = pending.conversation.finish(payloadOf(command));
-      login.principal = { user: pending.user, db: pending.db };
+      login.principal = isMember(pending.user, pending.db) ? 'member' : { user: pending.user, db: pending.db };
       this.#log(connection, 20250, 'Authentication succeeded', pending);
       return reply(true, final);
     } catch (error) {
@@ -169,6 +185,16 @@ export class Access implements AccessControl {
     });
     return {};
   }
+}
+
+const isMember = (user: string, db: string): boolean => user === '__system' && db === 'local';
+
+/** Whom a user may always ask about: himself. */
+function asksForItself(principal: Principal, name: string, command: Doc): boolean {
+  const asked = command['usersInfo'];
+  return (
+    name === 'usersInfo' && principal !== 'member' && isDocument(asked) && asked['user'] === principal.user && asked['db'] === principal.db
+  );
 }
 
 function memberProof(key: string, nonce: string): Buffer {

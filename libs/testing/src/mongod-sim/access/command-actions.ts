@@ -29,13 +29,23 @@ const COMMANDS: Record<Exclude<Action, 'internal'>, readonly string[]> = {
   shutdown: ['shutdown'],
   parameters: ['setParameter', 'logRotate'],
   hostState: ['currentOp', 'getLog', 'hostInfo'],
-  clusterState: ['replSetGetStatus', 'replSetGetConfig'],
+  clusterState: ['replSetGetStatus', 'replSetGetConfig', 'listShards', 'balancerStatus'],
   serverStatus: ['serverStatus'],
   featureVersion: ['getParameter'],
   commandLine: ['getCmdLineOpts'],
   readDefaults: ['getDefaultRWConcern'],
   writeDefaults: ['setDefaultRWConcern'],
   manageSet: ['replSetInitiate', 'replSetReconfig', 'replSetStepDown', 'replSetStepUp', 'replSetFreeze', 'appendOplogNote'],
+  manageShards: [
+    'addShard',
+    'addshard',
+    'removeShard',
+    'enableSharding',
+    'shardCollection',
+    'balancerStart',
+    'balancerStop',
+    'flushRouterConfig',
+  ],
 };
 
 const ACTIONS = new Map(Object.entries(COMMANDS).flatMap(([action, names]) => names.map((name) => [name, action as Action])));

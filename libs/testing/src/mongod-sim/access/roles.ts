@@ -20,6 +20,7 @@ export type Action =
   | 'readDefaults'
   | 'writeDefaults'
   | 'manageSet'
+  | 'manageShards'
   | 'internal';
 
 /** Where a command acts. */
@@ -58,7 +59,7 @@ const clusterMonitor = either(
   among('clusterState', 'serverStatus', 'featureVersion', 'commandLine', 'readDefaults', 'hostState'),
   (action, target) => action === 'read' && isSystemDb(target.db),
 );
-const clusterManager = either(among('clusterState', 'readDefaults', 'writeDefaults', 'manageSet'), (action, target) => {
+const clusterManager = either(among('clusterState', 'readDefaults', 'writeDefaults', 'manageSet', 'manageShards'), (action, target) => {
   if (target.db === 'config') return action === 'read' || action === 'write';
   return target.db === 'local' && action === 'read';
 });

@@ -3,11 +3,20 @@ import { CommandError } from '../commands/command-error.js';
 import type { CommandContext, CommandTable } from '../commands/command.js';
 import { acknowledge } from '../commands/write.js';
 import { type Doc, isDocument, stringOf } from '../bson-values.js';
+import { cursorOf } from '../replication/cursor-batch.js';
 import type { MongodServer } from '../server.js';
 import { type Role, isKnownRole } from './roles.js';
 import { MECHANISMS, credentialsFor } from './scram.js';
 
 const USERS_NS = 'admin.system.users';
+
+/** The users of a server or cluster, as who lets clients in needs them. */
+export interface UserDirectory {
+  /** Reads them anew where they are kept elsewhere. */
+  refresh(): Promise<void>;
+  any(): boolean;
+  find(user: string, db: string): Doc | undefined;
+}
 
 /** A user ends the localhost exception. */
 export function hasUsers(server: MongodServer): boolean {
@@ -16,6 +25,39 @@ export function hasUsers(server: MongodServer): boolean {
 
 export function findUser(server: MongodServer, user: string, db: string): Doc | undefined {
   return server.engine.collection(USERS_NS)?.get(`${db}.${user}`);
+}
+
+/** The users that a mongod has itself. */
+export function ownUsers(server: MongodServer): UserDirectory {
+  return {
+    refresh: () => Promise.resolve(),
+    any: () => hasUsers(server),
+    find: (user, db) => findUser(server, user, db),
+  };
+}
+
+/** The users that a mongos finds at its config servers: as they were when it last looked. */
+export class ConfigUsers implements UserDirectory {
+  readonly #ask: (command: Doc) => Promise<Doc>;
+  #users = new Map<string, Doc>();
+
+  /** @param ask runs a command on the database `admin` of the config servers. */
+  constructor(ask: (command: Doc) => Promise<Doc>) {
+    this.#ask = ask;
+  }
+
+  async refresh(): Promise<void> {
+    const { batch } = cursorOf(await this.#ask({ find: 'system.users', batchSize: 10_000, singleBatch: true }));
+    this.#users = new Map(batch.map((user) => [String(user['_id']), user]));
+  }
+
+  any(): boolean {
+    return this.#users.size > 0;
+  }
+
+  find(user: string, db: string): Doc | undefined {
+    return this.#users.get(`${db}.${user}`);
+  }
 }
 
 export function rolesOf(user: Doc | undefined): Role[] {
@@ -37,7 +79,15 @@ export function userCommands(server: MongodServer): CommandTable {
         const user = nameOf(command['createUser']);
         if (findUser(server, user, db) !== undefined) throw new CommandError(51003, `User "${user}@${db}" already exists`);
         const roles = rolesFrom(command['roles'] ?? [], db);
-        return store(context, { _id: `${db}.${user}`, userId: new UUID(), user, db, credentials: credentials(user, command), roles });
+        return store(context, {
+          _id: `${db}.${user}`,
+          userId: new UUID(),
+          user,
+          db,
+          credentials: credentials(user, command),
+          ...customDataOf(command),
+          roles,
+        });
       },
     },
     updateUser: {
@@ -48,6 +98,7 @@ export function userCommands(server: MongodServer): CommandTable {
         return store(context, {
           ...before,
           ...(command['pwd'] === undefined ? {} : { credentials: credentials(String(before['user']), command) }),
+          ...customDataOf(command),
           ...(command['roles'] === undefined ? {} : { roles: rolesFrom(command['roles'], db) }),
         });
       },
@@ -68,14 +119,16 @@ export function userCommands(server: MongodServer): CommandTable {
           return user['db'] === db;
         });
         return {
-          users: users.map(({ _id, userId, user, db: of, roles, credentials: stored }) => {
-            return { _id, userId, user, db: of, roles, mechanisms: Object.keys(isDocument(stored) ? stored : {}) };
+          users: users.map(({ _id, userId, user, db: of, roles, credentials: stored, ...rest }) => {
+            return { _id, userId, user, db: of, ...customDataOf(rest), roles, mechanisms: Object.keys(isDocument(stored) ? stored : {}) };
           }),
         };
       },
     },
   };
 }
+
+const customDataOf = ({ customData }: Doc): Doc => (isDocument(customData) ? { customData } : {});
 
 function existing(server: MongodServer, user: string, db: string): Doc {
   const found = findUser(server, user, db);

@@ -52,7 +52,7 @@ function lockInfo(server: MongodServer): Doc {
 
 /** Refuses what a member in its present state must not do, as mongod refuses it. */
 export async function admitCommand(server: MongodServer, command: Command, context: CommandContext): Promise<void> {
-  server.access?.admit(context);
+  await server.access?.admit(context);
   const gossip = context.command['$clusterTime'];
   if (isDocument(gossip)) server.writer.clock.advance(gossip['clusterTime']);
   if (command.needs === undefined || command.needs === 'any') return;

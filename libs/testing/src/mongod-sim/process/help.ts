@@ -10,8 +10,9 @@ Where it differs from the real server:
   * With --enableEncryption all of these files are encrypted under keys in key.db, page by page as Percona Server lays them out;
     the IVs of AES256-GCM are random instead of counted.
   * Exclusive use of a dbPath is kept by an abstract unix socket instead of flock, so it holds within one network namespace.
-  * With --keyFile mongod asks for a login (SCRAM-SHA-1, SCRAM-SHA-256; built-in roles; the localhost exception). Members prove the key to each
-    other in a way of their own. mongos asks for none and has no users. --auth is refused, and there are no roles of one's own.
+  * With --keyFile both ask for a login (SCRAM-SHA-1, SCRAM-SHA-256; built-in roles; the localhost exception; __system for who has the key file).
+    Members prove the key to each other in a way of their own. The users of a mongos are those of its config servers. --auth is refused, and
+    there are no roles of one's own.
   * --fork is refused. There is no unix socket file, although the log names one. TLS and compression are not there.
   * Log 23378 names the parent process as the sender of a signal. Before its first line (some 50 ms) a signal kills it.
   * Queries scan; indexes are listed, not used, and only _id is unique. Aggregation knows $match, $group, $sort, $limit, $skip,

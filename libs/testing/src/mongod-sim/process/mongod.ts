@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { hostname, release } from 'node:os';
 import { Access, memberLogin } from '../access/access.js';
+import { ownUsers } from '../access/users.js';
 import { BackupCursors } from '../commands/backup-cursor.js';
 import { Cursors } from '../commands/cursors.js';
 import { Dispatcher } from '../commands/dispatcher.js';
@@ -69,7 +70,7 @@ export class Mongod implements MongodServer {
     this.log = log;
     this.timings = timingsFor(parameters.get('simFast') === true);
     const { keyFile } = options;
-    this.access = keyFile === undefined ? undefined : new Access(this, keyFile);
+    this.access = keyFile === undefined ? undefined : new Access(this, keyFile, ownUsers(this));
     if (keyFile !== undefined) WireClient.login = () => memberLogin(keyFile);
     const { tables, commandNames } = mongodTables(this);
     const dispatcher = new Dispatcher(this, tables, {

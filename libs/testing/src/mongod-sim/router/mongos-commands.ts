@@ -6,7 +6,7 @@ import { helloCommands } from '../commands/hello.js';
 import { shutdownCommand } from '../commands/shutdown.js';
 import { type Doc, isDocument, numberOf, stringOf, truthy } from '../bson-values.js';
 import { cursorOf } from '../replication/cursor-batch.js';
-import type { ServerBase } from '../server.js';
+import type { AccessControl, ServerBase } from '../server.js';
 import { Routes } from './routes.js';
 import type { Shard, ShardingCatalog } from './sharding-catalog.js';
 
@@ -19,16 +19,25 @@ const CONFIG_DATABASES = new Set(['admin', 'config']);
 type Target = Shard | 'config';
 
 /** All commands of a mongos. `commandNames` is filled by the caller, for `listCommands`. */
-export function mongosTables(server: ServerBase, catalog: () => ShardingCatalog): { tables: CommandTable[]; commandNames: string[] } {
+export function mongosTables(
+  server: ServerBase,
+  catalog: () => ShardingCatalog,
+  access: AccessControl | undefined,
+): { tables: CommandTable[]; commandNames: string[] } {
   const commandNames: string[] = [];
   const cursors = new Map<string, Target>();
-  const role = (primaryField: string): Doc => ({ [primaryField]: true, msg: 'isdbgrid' });
+  const role = (primaryField: string, context: CommandContext): Doc => ({
+    [primaryField]: true,
+    msg: 'isdbgrid',
+    ...access?.greet(context),
+  });
   return {
     commandNames,
     tables: [
       helloCommands(server, role),
       diagnosticCommands(server, { serverStatus: () => ({}), commandNames: () => commandNames }),
       shutdownCommand(server),
+      access?.commands() ?? {},
       routedCommands(catalog, cursors),
       shardingCommands(catalog),
     ],
@@ -159,6 +168,10 @@ function shardingCommands(catalog: () => ShardingCatalog): CommandTable {
     },
     balancerStart: balancer('full'),
     balancerStop: balancer('off'),
+    createUser: onConfig,
+    updateUser: onConfig,
+    dropUser: onConfig,
+    usersInfo: onConfig,
     getDefaultRWConcern: onConfig,
     setDefaultRWConcern: onConfig,
     flushRouterConfig: {

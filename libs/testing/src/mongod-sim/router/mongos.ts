@@ -5,7 +5,8 @@ import { readPlantedFaults, serveControl } from '../control/control-server.js';
 import { Faults } from '../control/faults.js';
 import { type StopSignal, abort, logSignal } from '../process/ending.js';
 import { buildInfo } from '../process/identity.js';
-import { memberLogin } from '../access/access.js';
+import { Access, memberLogin } from '../access/access.js';
+import { ConfigUsers } from '../access/users.js';
 import { keyFileProblem } from '../process/key-file.js';
 import { WireClient } from '../wire/client.js';
 import { ACCESS_CONTROL_WARNING, MAIN_LINES, ROOT_WARNING } from '../process/log-lines.js';
@@ -44,8 +45,15 @@ export class Mongos implements ServerBase {
     this.log = log;
     this.timings = timingsFor(parameters.get('simFast') === true);
     this.#catalog = new ShardingCatalog(parseSetAddress(options.configDb ?? ''));
-    const { tables, commandNames } = mongosTables(this, () => this.#catalog);
-    const dispatcher = new Dispatcher(this, tables, { admit: () => undefined, replyFields: () => ({}), fatal: () => undefined });
+    const { keyFile } = options;
+    const users = new ConfigUsers((command) => this.#catalog.config('admin', command));
+    const access = keyFile === undefined ? undefined : new Access(this, keyFile, users);
+    const { tables, commandNames } = mongosTables(this, () => this.#catalog, access);
+    const dispatcher = new Dispatcher(this, tables, {
+      admit: (_command, context) => access?.admit(context),
+      replyFields: () => ({}),
+      fatal: () => undefined,
+    });
     commandNames.push(...dispatcher.names());
     this.wire = new WireServer(connectionHooks(log, dispatcher, () => undefined));
   }
