@@ -29,6 +29,7 @@ export {
   WrappedBlobRefusedError,
 } from './errors.js';
 export { checkCanary, proveKey, type Canary, type Proof } from './canary.js';
+export { isUnreachable, KeyProviderPair, type KeyProviderPairOptions } from './key-provider-pair.js';
 export { sleepFor, withTransientRetries, type TransientRetryOptions } from './transient-retries.js';
 export { CallLimiters, TokenBucket, type CallLimitersOptions } from './call-limiter.js';
 export { awsPartitionOf, awsRegionOf, isAwsAlias, parseAwsKeyArn, type AtlasAwsRegion, type AwsKeyArn } from './aws/aws-regions.js';

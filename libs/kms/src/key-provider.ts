@@ -26,6 +26,8 @@ export interface WrappedBlob {
   readonly context: KeyContext;
   /** Base64. */
   readonly ciphertext: string;
+  /** The same secret under the second key of a `KeyProviderPair`, where that could wrap it; adapters know nothing of it. */
+  readonly second?: WrappedBlob;
 }
 
 /** State of a customer key as its provider shows it, in one vocabulary for all providers. */
