@@ -6,6 +6,7 @@ import { decisiveEvidence, holdOf, type KeyConfiguration } from './key-configura
 import type { ValidityPolicy } from './policy-settings.js';
 import { bindingOf, providerBindings } from './providers/bindings.js';
 import type { ProviderBinding } from './providers/provider-binding.js';
+import { secondKeyRole, type SecondKey } from './second-key.js';
 
 /** The configurations of a project as the Atlas Admin API shows them: always every provider, never a secret. */
 export function toEncryptionAtRest(configurations: readonly KeyConfiguration[]): EncryptionAtRest {
@@ -27,8 +28,8 @@ function toProvider({ fields, attribute }: ProviderBinding, configuration: KeyCo
   };
 }
 
-/** What is known about the key. */
-export function toStatus(configuration: KeyConfiguration, policy: ValidityPolicy): KeyValidityStatus {
+/** What is known about the key, and what its second one may do. */
+export function toStatus(configuration: KeyConfiguration, policy: ValidityPolicy, second: SecondKey | null): KeyValidityStatus {
   const { validity } = configuration;
   return {
     id: configuration.id,
@@ -45,9 +46,15 @@ export function toStatus(configuration: KeyConfiguration, policy: ValidityPolicy
     lastEvidence: validity.lastEvidence,
     lastProvenAt: validity.lastProvenAt && atlasTime(validity.lastProvenAt),
     unreachableSince: validity.unreachableSince && atlasTime(validity.unreachableSince),
+    secondKey: second && toSecondKey(configuration, second),
     hold: holdOf(configuration),
     nextCheckAt: atlasTime(configuration.nextCheckAt),
   };
+}
+
+function toSecondKey({ validity }: KeyConfiguration, { provider, configuration }: SecondKey): KeyValidityStatus['secondKey'] {
+  const keyId = configuration && bindingOf(provider).keyOf(configuration.settings).keyId;
+  return { provider, keyId, role: secondKeyRole(validity, configuration?.validity ?? null) };
 }
 
 export function toHistory(changes: readonly StateChange[], samples: readonly Sample[]): KeyHistory {

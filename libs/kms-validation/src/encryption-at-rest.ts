@@ -127,7 +127,14 @@ export class EncryptionAtRestUseCases {
   }
 
   private async statusOf(configuration: KeyConfiguration): Promise<KeyValidityStatus> {
-    return toStatus(configuration, await this.options.policies.ofProject(configuration.projectId));
+    const { policies, repository } = this.options;
+    const { projectId, provider } = configuration;
+    const second = (await policies.decidedBy(projectId)).secondProviders[provider];
+    return toStatus(
+      configuration,
+      await policies.ofProject(projectId),
+      second === undefined ? null : { provider: second, configuration: await repository.find(projectId, second) },
+    );
   }
 
   private planned(

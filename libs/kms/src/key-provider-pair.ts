@@ -9,8 +9,7 @@ import type { TransientVerdict, Verdict } from './verdict.js';
 const UNREACHABLE: ReadonlySet<TransientReason> = new Set<TransientReason>(['NETWORK', 'TIMEOUT', 'PROVIDER_ERROR', 'THROTTLED']);
 
 /** Whether the KMS could not be asked, as opposed to an answer that may be about the key. */
-export const isUnreachable = (verdict: Verdict): verdict is TransientVerdict =>
-  verdict.kind === 'transient' && UNREACHABLE.has(verdict.reason);
+export const isUnreachable = (reason: Verdict['reason']): boolean => UNREACHABLE.has(reason as TransientReason);
 
 export interface KeyProviderPairOptions {
   /** Asked before the second key unwraps: false while anybody knows of a revocation of the first. */
@@ -61,7 +60,14 @@ export class KeyProviderPair implements KeyProvider {
       return await this.ofFirst(() => this.first.unwrap(blob, context));
     } catch (error) {
       const verdict = this.first.verdict(error);
-      if (blob.second === undefined || !isUnreachable(verdict) || this.memory.revoked || this.options.mayStandIn?.() === false) throw error;
+      if (
+        blob.second === undefined ||
+        verdict.kind !== 'transient' ||
+        !isUnreachable(verdict.reason) ||
+        this.memory.revoked ||
+        this.options.mayStandIn?.() === false
+      )
+        throw error;
       // Why the second failed is of no use to who asked for the first.
       const unwrapped = await this.second.unwrap(blob.second, context).catch(() => null);
       if (unwrapped === null) throw error;

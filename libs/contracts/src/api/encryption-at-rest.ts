@@ -167,6 +167,13 @@ export type EncryptionAtRest = z.infer<typeof EncryptionAtRestSchema>;
 /** Moments in the HTTP API have whole seconds. */
 const moment = z.string();
 
+/**
+ * What a second key may do at present: it waits while the first can be asked, stands in while the first is unreachable, and is barred while the first is
+ * not VALID (suspected, held or gone: the second never outlives a revocation), or while it is itself not configured, not VALID or unreachable.
+ */
+export const SecondKeyRoleSchema = z.enum(['WAITS', 'STANDS_IN', 'BARRED_BY_FIRST', 'NOT_CONFIGURED', 'NOT_USABLE']);
+export type SecondKeyRole = z.infer<typeof SecondKeyRoleSchema>;
+
 /** Extension: what is known about one provider's key. Answer to `GET …/encryptionAtRest/{provider}/status`. */
 export const KeyValidityStatusSchema = z.object({
   id: ObjectIdSchema,
@@ -188,6 +195,15 @@ export const KeyValidityStatusSchema = z.object({
   lastEvidence: EvidenceSchema.nullable(),
   lastProvenAt: moment.nullable(),
   unreachableSince: moment.nullable(),
+  /** The second key that the validity policy names for this provider; null: none. */
+  secondKey: z
+    .object({
+      provider: KeyProviderNameSchema,
+      /** The key as the project named it; null when the provider is not configured. */
+      keyId: z.string().nullable(),
+      role: SecondKeyRoleSchema,
+    })
+    .nullable(),
   /** Only while HELD. */
   hold: HoldSchema.nullable(),
   nextCheckAt: moment,
@@ -226,6 +242,10 @@ export type KeyHistory = z.infer<typeof KeyHistorySchema>;
 
 const seconds = given(z.int().nonnegative());
 
+/** Extension: for a provider another one, e.g. `{"AWS": "GCP"}`. */
+export const SecondProvidersSchema = z.partialRecord(KeyProviderNameSchema, KeyProviderNameSchema);
+export type SecondProviders = z.infer<typeof SecondProvidersSchema>;
+
 /** Extension: body of `PATCH …/encryptionAtRest/validityPolicy`. What is not given stays; a null number follows the installation again. */
 export const ValidityPolicyChangeSchema = z.strictObject({
   /** `observe` stops nothing and reports what would have been stopped. */
@@ -234,6 +254,8 @@ export const ValidityPolicyChangeSchema = z.strictObject({
   failClosed: z.boolean().optional(),
   /** Days after which somebody is reminded that the customer key was not rotated; null: nobody. */
   rotationReminderDays: z.int().min(1).max(3_650).nullish(),
+  /** For a provider the one whose key may unwrap while the first is unreachable, never after a revocation; replaces all; null: none. */
+  secondProviders: SecondProvidersSchema.nullish(),
   intervalSeconds: seconds,
   confirmations: seconds,
   confirmationWindowSeconds: seconds,
@@ -249,6 +271,7 @@ export const ValidityPolicySchema = z.object({
   mode: EnforcementModeSchema,
   failClosed: z.boolean(),
   rotationReminderDays: z.int().positive().nullable(),
+  secondProviders: SecondProvidersSchema,
   /** Time between two checks of a key. A key that several projects share is checked as often as the most careful of them wants. */
   intervalSeconds: z.number(),
   /** Definitive verdicts, on new clients and spread over the window, that make a configuration INVALID. */

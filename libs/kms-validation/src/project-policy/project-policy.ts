@@ -1,4 +1,4 @@
-import type { EnforcementMode, ValidityPolicyChange, ValidityPolicyView } from '@atrest/contracts';
+import type { EnforcementMode, SecondProviders, ValidityPolicyChange, ValidityPolicyView } from '@atrest/contracts';
 import { compileValidityPolicy, VALIDITY_POLICY_LIMITS, ValidityPolicyError, type ValidityPolicy } from '../policy-settings.js';
 import { refusal, type Refusal } from '../refusal.js';
 
@@ -24,6 +24,8 @@ export interface ProjectPolicy {
   readonly failClosed: boolean;
   /** Null: nobody is reminded. */
   readonly rotationReminderDays: number | null;
+  /** Whose key may unwrap while that of another provider is unreachable. */
+  readonly secondProviders: SecondProviders;
   readonly numbers: Partial<ValidityPolicy>;
   /** Grows with every change; 0 when nothing was ever decided. */
   readonly revision: number;
@@ -33,6 +35,7 @@ export const DEFAULT_PROJECT_POLICY: ProjectPolicy = {
   mode: 'enforce',
   failClosed: false,
   rotationReminderDays: DEFAULT_REMINDER_DAYS,
+  secondProviders: {},
   numbers: {},
   revision: 0,
 };
@@ -61,12 +64,14 @@ export function changeProjectPolicy(
     if (value === null) delete numbers[setting];
     else numbers[setting] = inUnit(setting, value);
   }
-  const wrong = refuseNumbers(numbers, installation);
+  const secondProviders = change.secondProviders === undefined ? current.secondProviders : (change.secondProviders ?? {});
+  const wrong = refuseNumbers(numbers, installation) ?? refuseSecondProviders(secondProviders);
   if (wrong !== null) return wrong;
   return {
     mode: change.mode ?? current.mode,
     failClosed: change.failClosed ?? current.failClosed,
     rotationReminderDays: change.rotationReminderDays === undefined ? current.rotationReminderDays : change.rotationReminderDays,
+    secondProviders,
     numbers,
     revision: current.revision + 1,
   };
@@ -86,6 +91,13 @@ function refuseNumbers(numbers: Partial<ValidityPolicy>, installation: ValidityP
     const rules = error.problems.map(({ setting, rule }) => `${apiName(setting)} ${inSeconds(setting, rule)}`);
     return refusal('INVALID_ATTRIBUTE', `${rules.join('; ')}.`, names);
   }
+}
+
+/** A provider that is not configured yet may be named: until it is, there is no second key. */
+function refuseSecondProviders(secondProviders: SecondProviders): Refusal | null {
+  const own = Object.entries(secondProviders).find(([first, second]) => first === second);
+  if (own === undefined) return null;
+  return refusal('INVALID_ATTRIBUTE', `secondProviders must not name ${own[0]} for itself.`, ['secondProviders']);
 }
 
 const apiName = (setting: string): string => Object.entries(NUMBERS).find(([, name]) => name === setting)?.[0] ?? setting;
@@ -109,6 +121,7 @@ export function toPolicyView(policy: ProjectPolicy, installation: ValidityPolicy
     mode: policy.mode,
     failClosed: policy.failClosed,
     rotationReminderDays: policy.rotationReminderDays,
+    secondProviders: policy.secondProviders,
     ...numbers,
     ownSettings: entries.filter(([, setting]) => policy.numbers[setting] !== undefined).map(([name]) => name),
   };

@@ -1,6 +1,9 @@
 import { clusterCreated, ValidityPolicySchema } from '@atrest/contracts';
+import { FakeKeyProvider, FakeKms } from '@atrest/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { ProviderFactory } from '../key-access.js';
 import type { KmsValidationService } from '../kms-validation.service.js';
+import { textOf } from '../providers/provider-binding.js';
 import { Api, type ApiAnswer } from '../test-support/api.contract.js';
 import {
   clusterState,
@@ -13,6 +16,7 @@ import {
 } from '../test-support/stage.contract.js';
 
 describe('the validity policy of a project', () => {
+  const otherKms = new FakeKms();
   let stage: Stage;
   let service: KmsValidationService;
   let api: Api;
@@ -20,7 +24,8 @@ describe('the validity policy of a project', () => {
   let owner: string;
 
   beforeAll(async () => {
-    stage = await Stage.open('validity policies');
+    const factory: ProviderFactory = ({ settings }) => new FakeKeyProvider(otherKms, textOf(settings, 'keyVersionResourceID'), 'GCP');
+    stage = await Stage.open('validity policies', { providerFactories: { GCP: factory } });
     service = await stage.replica();
     api = await Api.open(stage, service);
   });
@@ -60,6 +65,7 @@ describe('the validity policy of a project', () => {
       mode: 'enforce',
       failClosed: false,
       rotationReminderDays: 365,
+      secondProviders: {},
       intervalSeconds: 60,
       confirmations: 3,
       confirmationWindowSeconds: 20,
@@ -82,6 +88,8 @@ describe('the validity policy of a project', () => {
     [{ confirmations: 1 }, 'INVALID_ATTRIBUTE'],
     [{ confirmationWindowSeconds: 601 }, 'INVALID_ATTRIBUTE'],
     [{ rotationReminderDays: 0 }, 'INVALID_ATTRIBUTE'],
+    [{ secondProviders: { AWS: 'AWS' } }, 'INVALID_ATTRIBUTE'],
+    [{ secondProviders: { AWS: 'ORACLE' } }, 'INVALID_ENUM_VALUE'],
     [{ mode: 'ignore' }, 'INVALID_ENUM_VALUE'],
     [{ interval: 60 }, 'INVALID_ATTRIBUTE'],
   ])('F88 %j is refused', async (body, errorCode) => {
@@ -162,5 +170,41 @@ describe('the validity policy of a project', () => {
       ['unreachable-escalated', 'OPERATORS'],
       ['unreachable-escalated', 'ORGANISATION_OWNERS'],
     ]);
+  });
+
+  it('a second key waits, stands in while the first is unreachable, and is barred by the first suspicion; it takes part in no verdict', async () => {
+    const status = async (): Promise<unknown> => (await statusOf(service, project.projectId)).secondKey;
+    const keyId = `projects/p/locations/europe-west3/keyRings/r/cryptoKeys/${project.projectId}/cryptoKeyVersions/1`;
+    const second = otherKms.createKey(keyId);
+    expect(await status()).toBeNull();
+    await patch({ secondProviders: { AWS: 'GCP' } });
+    expect(await status()).toEqual({ provider: 'GCP', keyId: null, role: 'NOT_CONFIGURED' });
+    const googleCloudKms = { enabled: true, keyVersionResourceID: keyId, serviceAccountKey: '{"type":"service_account"}' };
+    valueOf(await service.useCases.change(project.projectId, { googleCloudKms }));
+    expect(await status()).toEqual({ provider: 'GCP', keyId, role: 'WAITS' });
+    expect((await patch({ confirmations: 4 })).body).toMatchObject({ secondProviders: { AWS: 'GCP' } });
+
+    const check = () => service.useCases.check(project.projectId, 'AWS');
+    const fault = stage.kms.inject({ kind: 'throttle', keyId: project.keyId });
+    await check();
+    expect(await status()).toMatchObject({ role: 'STANDS_IN' });
+    otherKms.setState(second, 'DISABLED');
+    await service.useCases.check(project.projectId, 'GCP');
+    expect(await status()).toMatchObject({ role: 'NOT_USABLE' });
+    otherKms.setState(second, 'ENABLED');
+    await service.useCases.check(project.projectId, 'GCP');
+    expect(await status()).toMatchObject({ role: 'STANDS_IN' });
+
+    stage.kms.clearFaults(fault.id);
+    stage.kms.disableKey(project.keyId);
+    await check();
+    expect(await status()).toMatchObject({ role: 'BARRED_BY_FIRST' });
+    // Out of reach again: what was suspected is not forgotten.
+    stage.kms.inject({ kind: 'throttle', keyId: project.keyId });
+    await check();
+    expect(await status()).toMatchObject({ role: 'BARRED_BY_FIRST' });
+    expect(valueOf(await service.useCases.read(project.projectId)).googleCloudKms.valid).toBe(true);
+    await patch({ secondProviders: null });
+    expect(await status()).toBeNull();
   });
 });
