@@ -27,6 +27,8 @@ FROM build AS notification-files
 RUN node tools/docker/assemble.mjs notification /app --without embedded-postgres
 FROM build AS restore-execution-files
 RUN node tools/docker/assemble.mjs restore-execution /app --without embedded-postgres
+FROM build AS snapshot-catalog-files
+RUN node tools/docker/assemble.mjs snapshot-catalog /app --without embedded-postgres
 FROM build AS ingress-files
 RUN node tools/docker/assemble.mjs ingress /app
 FROM build AS provision-files
@@ -68,6 +70,10 @@ FROM service AS restore-execution
 COPY --from=restore-execution-files /app /app
 CMD ["apps/restore-execution/dist/main.js"]
 
+FROM service AS snapshot-catalog
+COPY --from=snapshot-catalog-files /app /app
+CMD ["apps/snapshot-catalog/dist/main.js"]
+
 FROM service AS ingress
 COPY --from=ingress-files /app /app
 CMD ["apps/ingress/dist/main.js"]
@@ -80,6 +86,7 @@ COPY --from=build --chown=10001:10001 /empty /secrets/fleet
 COPY --from=build --chown=10001:10001 /empty /secrets/kms-validation
 COPY --from=build --chown=10001:10001 /empty /secrets/notification
 COPY --from=build --chown=10001:10001 /empty /secrets/restore-execution
+COPY --from=build --chown=10001:10001 /empty /secrets/snapshot-catalog
 COPY --from=build --chown=10001:10001 /empty /secrets/agent
 ENV ATREST_SECRETS_FOLDER=/secrets
 ENTRYPOINT ["/usr/local/bin/node"]

@@ -45,6 +45,7 @@ const APPS: Record<
   'kms-validation': { script: 'apps/kms-validation/dist/main.js', says: /ATREST_DATABASE_URL is not set/ },
   notification: { script: 'apps/notification/dist/main.js', says: /ATREST_DATABASE_URL is not set/ },
   'restore-execution': { script: 'apps/restore-execution/dist/main.js', says: /ATREST_DATABASE_URL is not set/ },
+  'snapshot-catalog': { script: 'apps/snapshot-catalog/dist/main.js', says: /ATREST_DATABASE_URL is not set/ },
   ingress: { script: 'apps/ingress/dist/main.js', says: /ATREST_FLEET_URL is not set/ },
   provision: { script: 'apps/provision/dist/main.js', says: /ATREST_ADMIN_DATABASE_URL is not set/ },
   agent: { script: 'apps/agent/dist/main.js', says: /missing\.yaml/, parameters: ['--config', 'missing.yaml'] },

@@ -7,6 +7,7 @@ import { kmsValidationFields } from '../../apps/kms-validation/dist/configuratio
 import { notificationFields } from '../../apps/notification/dist/configuration.js';
 import { provisionFields } from '../../apps/provision/dist/configuration.js';
 import { restoreExecutionFields } from '../../apps/restore-execution/dist/configuration.js';
+import { snapshotCatalogFields } from '../../apps/snapshot-catalog/dist/configuration.js';
 import { standaloneFields } from '../../apps/standalone/dist/configuration.js';
 import { servicesFields } from '../../apps/standalone/dist/services/configuration.js';
 
@@ -21,6 +22,7 @@ const SECTIONS = [
   { title: 'kms-validation', text: '', fields: kmsValidationFields },
   { title: 'notification', text: '', fields: notificationFields },
   { title: 'restore-execution', text: '', fields: restoreExecutionFields },
+  { title: 'snapshot-catalog', text: '', fields: snapshotCatalogFields },
   { title: 'Ingress', text: 'One address for all services, for development and small installations.', fields: ingressFields },
   { title: 'Provisioning job', text: "Makes each service's role, schema and secrets.", fields: provisionFields },
   {

@@ -3,6 +3,7 @@ import 'reflect-metadata';
 import * as fleet from '@atrest/fleet';
 import * as kmsValidation from '@atrest/kms-validation';
 import * as notification from '@atrest/notification';
+import * as snapshotCatalog from '@atrest/snapshot-catalog';
 import { generateConfiguration } from './configuration.mjs';
 import { generateEvents } from './events.mjs';
 import { generateFaults } from './faults.mjs';
@@ -11,7 +12,12 @@ import { Output } from './output.mjs';
 import { generateStateMachines } from './state-machines.mjs';
 
 const output = new Output({ check: process.argv.includes('--check') });
-const controllers = [...fleet.fleetControllers, ...kmsValidation.kmsValidationControllers, ...notification.notificationControllers];
+const controllers = [
+  ...fleet.fleetControllers,
+  ...kmsValidation.kmsValidationControllers,
+  ...notification.notificationControllers,
+  ...snapshotCatalog.snapshotCatalogControllers,
+];
 await generateEvents(output);
 await generateOpenApi(output, controllers);
 await generateStateMachines(output, {

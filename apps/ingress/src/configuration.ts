@@ -10,6 +10,7 @@ export const ingressFields = {
   ATREST_KMS_VALIDATION_URL: upstream('kms-validation'),
   ATREST_NOTIFICATION_URL: upstream('notification'),
   ATREST_RESTORE_EXECUTION_URL: upstream('restore-execution'),
+  ATREST_SNAPSHOT_CATALOG_URL: upstream('snapshot-catalog'),
   ATREST_LOG_LEVEL: oneOf(['trace', 'debug', 'info', 'warn', 'error'], {
     default: 'info',
     description: 'Least severe log line that is written',

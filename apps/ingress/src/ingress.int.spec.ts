@@ -139,6 +139,7 @@ describe('ingress', () => {
           { name: 'kms-validation', ok: false, detail: 'waiting for PostgreSQL' },
           { name: 'notification', ok: false, detail: expect.stringMatching(/^no answer/) },
           { name: 'restore-execution', ok: true },
+          { name: 'snapshot-catalog', ok: true },
         ],
       },
     ]);

@@ -20,6 +20,7 @@ await runUntilSignal('ingress', async () => {
           'kms-validation': configuration.ATREST_KMS_VALIDATION_URL,
           notification: configuration.ATREST_NOTIFICATION_URL,
           'restore-execution': configuration.ATREST_RESTORE_EXECUTION_URL,
+          'snapshot-catalog': configuration.ATREST_SNAPSHOT_CATALOG_URL,
         },
         logger,
       });

@@ -1,5 +1,5 @@
 /** The services that answer HTTP. */
-export const UPSTREAMS = ['fleet', 'kms-validation', 'notification', 'restore-execution'] as const;
+export const UPSTREAMS = ['fleet', 'kms-validation', 'notification', 'restore-execution', 'snapshot-catalog'] as const;
 export type Upstream = (typeof UPSTREAMS)[number];
 
 const ATLAS = '^/api/atlas/(?:v2|v1\\.0|v1\\.5)';
@@ -16,6 +16,8 @@ const ROUTES: readonly { readonly path: RegExp; readonly upstream: Upstream }[] 
   { path: new RegExp(`${PROJECT}/(?:alerts|alertConfigs|events)(?:/|$)`), upstream: 'notification' },
   { path: new RegExp(`${ATLAS}/alertConfigs/`), upstream: 'notification' },
   { path: new RegExp(`${PROJECT}/clusters/[^/]+/backup/restoreJobs(?:/|$)`), upstream: 'restore-execution' },
+  { path: new RegExp(`${PROJECT}/clusters/[^/]+/backup/(?:snapshots|schedule)(?:/|$)`), upstream: 'snapshot-catalog' },
+  { path: new RegExp(`${PROJECT}/encryptionKeys(?:/|$)`), upstream: 'snapshot-catalog' },
   { path: /^\/downloads\//, upstream: 'restore-execution' },
 ];
 

@@ -31,6 +31,11 @@ it.each<[string, Upstream]>([
   ['/api/atlas/v3/groups/1/alerts', 'fleet'],
   ['/api/atlas/v2/groups/1/clusters/c/backup/restoreJobs/7', 'restore-execution'],
   ['/downloads/token', 'restore-execution'],
+  ['/api/atlas/v2/groups/1/clusters/c/backup/snapshots/7', 'snapshot-catalog'],
+  ['/api/atlas/v1.0/groups/1/clusters/c/backup/schedule', 'snapshot-catalog'],
+  ['/api/atlas/v2/groups/1/clusters/c/backup/snapshotsOfOthers', 'fleet'],
+  ['/api/atlas/v2/groups/1/encryptionKeys', 'snapshot-catalog'],
+  ['/api/atlas/v2/groups/1/encryptionKeys/arn%3Aaws%3Akms%2Fkey%3A1:deletion-check', 'snapshot-catalog'],
   ['/api/atlas/v2/groups/1/flexClusters/c/backup/restoreJobs', 'fleet'],
 ])('%s belongs to %s', (path, upstream) => {
   expect(upstreamOf(path)).toBe(upstream);

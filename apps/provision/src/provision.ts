@@ -2,12 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { provisionDatabase } from './provision-database.js';
 import { SecretFolder } from './secret-folder.js';
 
-/** The services that run today, and whether they seal something. */
+/** The services, and whether they seal something. */
 export const SERVICES = [
   { service: 'fleet', seals: true },
   { service: 'kms-validation', seals: true },
   { service: 'notification', seals: false },
   { service: 'restore-execution', seals: false },
+  { service: 'snapshot-catalog', seals: false },
 ] as const;
 
 /** What the job did for one service. */

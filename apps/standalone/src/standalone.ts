@@ -14,6 +14,7 @@ import { EmbeddedTransport } from '@atrest/platform-messaging';
 import { Metrics } from '@atrest/platform-metrics';
 import { EmbeddedPostgres } from '@atrest/platform-persistence';
 import type { Service, ServiceDependencies } from '@atrest/platform-service';
+import { createSnapshotCatalogService } from '@atrest/snapshot-catalog';
 import { systemClock } from '@atrest/platform-time';
 import type { MailCatcher } from '@atrest/testing';
 import type { StandaloneConfiguration } from './configuration.js';
@@ -108,7 +109,8 @@ export class Standalone {
       delivery: { baseMs: configuration.ATREST_MAIL_RETRY },
       ...(configuration.ATREST_OPERATOR_ADDRESS === undefined ? {} : { operatorAddress: configuration.ATREST_OPERATOR_ADDRESS }),
     });
-    const services: Service[] = [fleet, kmsValidation, notification];
+    const snapshotCatalog = await createSnapshotCatalogService(dependencies('snapshot-catalog'), { issuer: publicUrl });
+    const services: Service[] = [fleet, kmsValidation, notification, snapshotCatalog];
 
     const http = await createHttpApp({
       modules: [

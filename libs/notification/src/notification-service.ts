@@ -27,7 +27,7 @@ import { IncidentsAndAlertSettings1795480800000 } from './migrations/17954808000
 import { ProjectEvents1795480900000 } from './migrations/1795480900000-project-events.js';
 import { Backups1795481000000 } from './migrations/1795481000000-backups.js';
 import { ClusterProjection } from './projections/clusters.js';
-import { notificationConsumes, notificationHandlers } from './projections/handlers.js';
+import { notificationConsumes, notificationHandlers, notificationIgnores } from './projections/handlers.js';
 import { KeyConfigurationProjection } from './projections/key-configurations.js';
 import { ProjectProjection } from './projections/projects.js';
 
@@ -149,6 +149,7 @@ export async function createNotificationService(
     transport: events,
     consumes: [...notificationConsumes, ...accessConsumes],
     handlers: [...notificationHandlers({ projects, clusters, announcements, incidents, backups }), ...accessHandlers(store)],
+    ignores: notificationIgnores,
     clock,
     logger,
     metrics,

@@ -11,9 +11,9 @@ const USAGE = `Parked events: taken out of the way of the others, kept, waiting 
   npm run dead-letters -- show   <service> <id>
   npm run dead-letters -- replay <service> <id>
 
-Services: fleet, kms-validation, notification, restore-execution.`;
+Services: fleet, kms-validation, notification, restore-execution, snapshot-catalog.`;
 
-const SERVICES = ['fleet', 'kms-validation', 'notification', 'restore-execution'];
+const SERVICES = ['fleet', 'kms-validation', 'notification', 'restore-execution', 'snapshot-catalog'];
 
 class UsageError extends Error {}
 

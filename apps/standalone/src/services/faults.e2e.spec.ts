@@ -2,7 +2,7 @@ import { faultScale, kafkaAvailable, waitFor } from '@atrest/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LIMIT_MS, ServicesWorld } from '../test-support/services-world.contract.js';
 
-const VICTIMS = ['fleet', 'kms-validation', 'notification', 'restore-execution'] as const;
+const VICTIMS = ['fleet', 'kms-validation', 'notification', 'restore-execution', 'snapshot-catalog'] as const;
 /** The full scale: `ATREST_FAULTS=full` (docs/reference/faults-on-kafka.md). */
 const ROUNDS = faultScale('ROUNDS', 4);
 

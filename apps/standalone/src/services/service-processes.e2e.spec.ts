@@ -14,7 +14,7 @@ import { freePortRange } from '../test-support/machine.contract.js';
 import { readServicesConfiguration } from './configuration.js';
 import { ServiceProcesses } from './service-processes.js';
 
-/** Seven processes, two servers and a first start of everything; only ends what hangs. */
+/** Eight processes, two servers and a first start of everything; only ends what hangs. */
 const LIMIT_MS = 600_000;
 
 /** What docs/how-to tells other teams to do, as its own code. */
@@ -95,7 +95,10 @@ describe.skipIf(!(await kafkaAvailable()))('services in processes of their own',
         WHERE application_name LIKE 'atrest-%' ORDER BY schema`,
     );
     expect(connected).toEqual(
-      ['fleet', 'kms_validation', 'notification', 'restore_execution'].map((schema) => ({ role: `atrest_${schema}`, schema })),
+      ['fleet', 'kms_validation', 'notification', 'restore_execution', 'snapshot_catalog'].map((schema) => ({
+        role: `atrest_${schema}`,
+        schema,
+      })),
     );
   });
 
@@ -190,7 +193,7 @@ describe.skipIf(!(await kafkaAvailable()))('services in processes of their own',
   });
 
   it('complain about nothing, leave nothing running, and keep what they know over a restart', async () => {
-    for (const name of ['fleet', 'kms-validation', 'notification', 'restore-execution', 'ingress']) {
+    for (const name of ['fleet', 'kms-validation', 'notification', 'restore-execution', 'snapshot-catalog', 'ingress']) {
       expect(await readFile(join(system.logFolder, `${name}.log`), 'utf8')).not.toContain('Warning');
     }
     await system.stop();

@@ -14,8 +14,8 @@ import { Leftovers } from './leftovers.js';
 import { Program } from './program.js';
 import { runScript } from './run-script.js';
 
-/** The services that run today. */
-const SERVICES = ['fleet', 'kms-validation', 'notification', 'restore-execution'] as const;
+/** The five services (docs/explanation/architecture.md). */
+const SERVICES = ['fleet', 'kms-validation', 'notification', 'restore-execution', 'snapshot-catalog'] as const;
 export type ServiceName = (typeof SERVICES)[number];
 
 /** What a person needs to know after the start. */
@@ -33,7 +33,7 @@ export interface ServiceProcessesOptions {
 
 type Closer = () => Promise<void>;
 
-/** A first start migrates four schemas and creates the topics; on a busy machine that is slow, and nothing asserts how slow. */
+/** A first start migrates five schemas and creates the topics; on a busy machine that is slow, and nothing asserts how slow. */
 const READY_LIMIT_MS = 180_000;
 
 /**

@@ -14,7 +14,7 @@ import { freePortRange } from './machine.contract.js';
 /** Only ends what hangs: a service that was killed while Kafka was away takes its time on a busy machine. */
 export const LIMIT_MS = 240_000;
 
-const SCHEMAS = ['fleet', 'kms_validation', 'notification', 'restore_execution'] as const;
+const SCHEMAS = ['fleet', 'kms_validation', 'notification', 'restore_execution', 'snapshot_catalog'] as const;
 const others = (table: string): string[] => SCHEMAS.filter((schema) => schema !== 'fleet').map((schema) => `${schema}.${table}`);
 
 /** Each kind of aggregate with its owner's table and all of its projections; what the columns say must be equal. */
@@ -30,7 +30,7 @@ const PROJECTIONS = [
   {
     aggregate: 'kms_validation.key_configuration',
     columns: 'id, revision',
-    projections: ['fleet.key_configuration', 'notification.key_configuration'],
+    projections: ['fleet.key_configuration', 'notification.key_configuration', 'snapshot_catalog.key_configuration'],
   },
 ] as const;
 

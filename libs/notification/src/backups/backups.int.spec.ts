@@ -11,6 +11,7 @@ import {
   snapshotCompleted,
   snapshotDeleted,
   snapshotFailed,
+  snapshotProgressed,
   snapshotProofFailed,
   snapshotProven,
   snapshotRequested,
@@ -265,7 +266,8 @@ describe('what people hear of backups', () => {
       await stage.deliver(snapshotRequested, onDemand);
       await stage.deliver(snapshotRequested, fallback);
       await stage.deliver(snapshotStarted, { ...onDemand, revision: 2 });
-      await stage.deliver(snapshotCompleted, { ...onDemand, status: 'completed', revision: 3 });
+      await stage.deliver(snapshotProgressed, { ...onDemand, status: 'inProgress', revision: 3 });
+      await stage.deliver(snapshotCompleted, { ...onDemand, status: 'completed', revision: 4 });
       await stage.deliver(snapshotFailed, failing({ id: fallback.id, snapshotType: 'fallback', willRetry: true, revision: 2 }));
       await stage.deliver(snapshotFailed, failing({ id: fallback.id, snapshotType: 'fallback', revision: 3 }));
       await stage.deliver(backupFellBehind, healthState(cluster, { behindSince: START.toISOString() }));
@@ -291,5 +293,6 @@ describe('what people hear of backups', () => {
     expect(await list('?eventType=CPS_SNAPSHOT_SUCCESSFUL')).toEqual(['CPS_SNAPSHOT_SUCCESSFUL']);
     expect((await send('GET', '/events?eventType=CPS_SNAPSHOT_STARTED')).body.results).toMatchObject([{ clusterName: 'orders' }]);
     expect(await subjects()).toEqual(['snapshots are overdue']);
+    expect(await stage.database.query('SELECT type FROM dead_letter')).toEqual([]);
   });
 });

@@ -50,7 +50,6 @@ const HANDLER_NAMES: Partial<Readonly<Record<KeyConfigurationEventName, string>>
   'attention-needed': 'tell-owners-what-needs-attention',
 };
 
-/** How far a snapshot is, nobody is told. */
 const SNAPSHOT_EVENTS = snapshotEvents.filter((definition) => definition !== snapshotProgressed);
 
 const nameOf = <Name extends string>({ type }: { readonly type: string }, names: readonly Name[]): Name => {
@@ -71,6 +70,9 @@ export const notificationConsumes: EventDefinition[] = [
   ...SNAPSHOT_EVENTS,
   ...backupHealthEvents,
 ] as EventDefinition[];
+
+/** On the same topics, and of no interest here: how far a snapshot is, nobody is told. */
+export const notificationIgnores: EventDefinition[] = [snapshotProgressed] as EventDefinition[];
 
 /** The handlers of {@link notificationConsumes}. All of them may see an event twice, or after a newer one. */
 export function notificationHandlers(parts: {
