@@ -1,5 +1,12 @@
 import type { ProcessGoal } from '@atrest/contracts';
-import { chooseStepUp, initialConfiguration, MongodConnection, parseAddress, type CommandOutcome } from '@atrest/mongod';
+import {
+  chooseStepUp,
+  initialConfiguration,
+  MongodConnection,
+  parseAddress,
+  type CommandOutcome,
+  type MongodAddress,
+} from '@atrest/mongod';
 
 import type { MembershipStep } from './membership.js';
 import type { ProcessProbe } from './process-probe.js';
@@ -29,11 +36,12 @@ export async function stepUp(
   own: Pick<MongodConnection, 'replicaSetStatus' | 'stepUp'>,
   goal: ProcessGoal,
   host: string,
+  connect: (address: MongodAddress) => MongodConnection = (address) => new MongodConnection(address),
 ): Promise<AdministrationOutcome> {
   if (!goal.replicaSet) return done;
   const ownStatus = await own.replicaSetStatus();
   const isOwn = ownStatus.ok && ownStatus.value.members.some((member) => member.self && member.name === host);
-  const other = isOwn ? null : new MongodConnection(parseAddress(host));
+  const other = isOwn ? null : connect(parseAddress(host));
   const connection = other ?? own;
   try {
     const status = isOwn ? ownStatus : await connection.replicaSetStatus();

@@ -140,6 +140,7 @@ class RunningAgent implements Agent {
       state: this.#state,
       programs: options.programs,
       childEnvironment: options.environment ?? childEnvironment(process.env),
+      open: (sealed) => this.#sealingKey!.open(sealed),
       dataFolder: options.dataFolder,
       allowsColocation: options.allowsColocation,
       settings,

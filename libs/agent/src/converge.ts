@@ -1,6 +1,7 @@
 import type { ProcessGoal } from '@atrest/contracts';
 import type { StepUpChoice } from '@atrest/mongod';
 import type { MembershipStep } from './membership.js';
+import type { UsersView } from './server-users.js';
 
 /** Whether a live process uses the data path (for mongos: the port) of a goal. */
 export type Presence =
@@ -44,6 +45,8 @@ export interface Reality {
   readonly router: RouterView | null;
   /** What is to be done about the members of its set; null unless this process is primary and changes are ordered. */
   readonly membership: MembershipStep | null;
+  /** The users that its set should have; null unless this process is primary and its agent makes them. */
+  readonly users: UsersView | null;
   /** Commands that change the set or the cluster: whether one is under way, when the next may come, and when a member was last stepped up in this run. */
   readonly administration: { readonly busy: boolean; readonly retryAt: number; readonly steppedUpAt: number | null };
 }
@@ -69,6 +72,7 @@ export type Action =
   | { readonly kind: 'forget' }
   | { readonly kind: 'initiate' }
   | { readonly kind: 'step-up'; readonly host: string }
+  | { readonly kind: 'make-users' }
   | { readonly kind: 'add-shards'; readonly names: readonly string[] }
   | Extract<MembershipStep, { kind: 'reconfigure' | 'step-down' }>;
 
@@ -167,7 +171,9 @@ function administration(
       return now < notBefore ? { at: notBefore } : { kind: 'step-up', host: set.choice.host };
     }
   }
-  const { membership } = reality;
+  const { membership, users } = reality;
+  if (users?.kind === 'missing') return { kind: 'make-users' };
+  if (users?.kind === 'foreign') return { blocked: users.because };
   if (membership?.kind === 'reconfigure' || membership?.kind === 'step-down') return membership;
   if (membership?.kind === 'blocked') return { blocked: membership.because };
   const missing = missingShards(goal, router) ?? [];

@@ -36,6 +36,7 @@ const absent: Reality = {
   set: null,
   router: null,
   membership: null,
+  users: null,
   administration: { busy: false, retryAt: 0, steppedUpAt: null },
 };
 const present: Reality = { ...absent, presence: { kind: 'present', pid: 42 } };

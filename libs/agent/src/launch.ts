@@ -11,6 +11,7 @@ import {
   type TableEntry,
 } from '@atrest/mongod';
 import { DataPathError, keepApart, prepareDataPath } from './data-path.js';
+import type { OpenedAccess } from './process-access.js';
 import type { SupervisorContext } from './supervisor-context.js';
 
 /** A host that takes several members of one set is for trying things out: each mongod would take half of its memory. The least that mongod accepts. */
@@ -32,18 +33,27 @@ export interface Launched {
  *
  * @throws ArgumentsError, DataPathError, StartError and errors of the file system
  */
-export async function launch(context: SupervisorContext, goal: ProcessGoal, stillWanted: () => boolean): Promise<Launched | null> {
+export async function launch(
+  context: SupervisorContext,
+  goal: ProcessGoal,
+  access: OpenedAccess,
+  stillWanted: () => boolean,
+): Promise<Launched | null> {
   const { runner, state, programs, dataFolder, childEnvironment } = context;
   const program = goal.kind === 'mongos' ? programs.mongos : programs.mongod;
   if (program === null) throw new StartError('There is no mongos on this host. Set MONGOS_BIN or the folder of the programs.');
+  // Without its key file it would let everybody in.
+  if (access.error !== null) throw new StartError(access.error);
   const usedBefore = (await state.processRecord(goal.id)) !== null;
   if (goal.dbPath !== null) {
     await keepApart(goal.dbPath, state.path);
     await prepareDataPath(dataFolder, goal.dbPath, goal.adopted, usedBefore);
   }
+  const keyFile = access.secret?.keyFile == null ? null : await state.storeKeyFile(goal.id, access.secret.keyFile);
   await state.rotateLog(goal.id);
   const { argv, logPath } = commandLine(goal, state.logPath(goal.id), {
     cacheSizeGB: context.allowsColocation ? SHARED_HOST_CACHE_GB : null,
+    keyFile,
   });
   const consolePath = state.consolePath(goal.id);
   const log = new RunLog({ logPath, consolePath });

@@ -25,7 +25,7 @@ export interface ObservedFacts {
   readonly version: string | null;
   readonly isMember: boolean;
   readonly hello: Hello | null;
-  /** Every shard of the cluster that this mongos leads is known to have been added; true for every other process. */
+  /** Every shard of the cluster that this mongos leads is known to have been added, and the users of a primary are there; true for every other process. */
   readonly complete: boolean;
   /** State by the process's own log; for a member whose `hello` does not tell (STARTUP2, RECOVERING). */
   readonly loggedState: string | null;
@@ -43,6 +43,7 @@ export interface ObservedFacts {
   readonly argumentsVersion: number | null;
   readonly setMembers: ProcessObservation['setMembers'] | null;
   readonly shards: readonly string[] | null;
+  readonly administrator: string | null;
   readonly warnAfterMs: number;
   readonly now: number;
 }
@@ -84,6 +85,7 @@ export function observationOf(facts: ObservedFacts): ProcessObservation {
     ...(facts.argumentsVersion !== null && { argumentsVersion: facts.argumentsVersion }),
     ...(running && facts.setMembers != null && { setMembers: facts.setMembers }),
     ...(running && facts.shards !== null && { shards: [...facts.shards] }),
+    ...(running && facts.administrator !== null && { administrator: facts.administrator }),
   };
 }
 

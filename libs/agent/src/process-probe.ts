@@ -1,4 +1,4 @@
-import type { ProcessGoal, ProcessObservation, ReplicaSetChanges } from '@atrest/contracts';
+import type { ProcessAccessSecret, ProcessGoal, ProcessObservation, ReplicaSetChanges } from '@atrest/contracts';
 import {
   chooseStepUp,
   MongodConnection,
@@ -10,6 +10,8 @@ import {
 } from '@atrest/mongod';
 import { BackgroundLoop } from '@atrest/platform-time';
 import { missingShards, type RouterView, type SetView } from './converge.js';
+import { administratorOf, connectionOptions } from './process-access.js';
+import { lookAtUsers, type UsersView } from './server-users.js';
 import { nextMembershipStep, type MembershipStep, type SetConfiguration } from './membership.js';
 
 /** What a server said of itself when it was last asked. */
@@ -21,6 +23,10 @@ export interface ProbeView {
   readonly router: RouterView | null;
   /** Only of a primary, while changes of its set are ordered. */
   readonly membership: MembershipView | null;
+  /** Only of a primary that was started with access control by its agent. */
+  readonly users: UsersView | null;
+  /** Why the server does not take the login that was given for it. */
+  readonly loginRefused: string | null;
 }
 
 /** A set as its primary has it, and what follows for its agent. */
@@ -32,8 +38,9 @@ export interface MembershipView {
 }
 
 export interface ProcessProbeOptions {
-  readonly address: MongodAddress;
   readonly goal: () => ProcessGoal;
+  /** How to get into the process and the others of its cluster; null: without a login. */
+  readonly access: () => ProcessAccessSecret | null;
   readonly onChange: () => void;
   readonly onError: (error: unknown) => void;
 }
@@ -46,12 +53,24 @@ const CALM_MS = 1_000;
 const MISSED_ANSWERS = 3;
 
 /** What is known of a process that does not answer. */
-export const NOTHING_KNOWN: ProbeView = { answers: false, hello: null, version: null, set: null, router: null, membership: null };
+export const NOTHING_KNOWN: ProbeView = {
+  answers: false,
+  hello: null,
+  version: null,
+  set: null,
+  router: null,
+  membership: null,
+  users: null,
+  loginRefused: null,
+};
 
 /** Asks one running process, and for a leading process its set or cluster, how it is. Runs beside the supervisor, which never waits for it. */
 export class ProcessProbe {
   readonly #options: ProcessProbeOptions;
-  readonly #connection: MongodConnection;
+  #connection: MongodConnection;
+  /** What the connection was made with. */
+  #connected: string;
+  #loggedIn = false;
   readonly #calm: BackgroundLoop;
   #hurry: NodeJS.Timeout | undefined;
   #missed = 0;
@@ -61,7 +80,8 @@ export class ProcessProbe {
 
   constructor(options: ProcessProbeOptions) {
     this.#options = options;
-    this.#connection = new MongodConnection(options.address);
+    this.#connection = this.connect();
+    this.#connected = this.#wanted();
     this.#calm = new BackgroundLoop({
       name: 'process probe',
       intervalMs: CALM_MS,
@@ -88,6 +108,11 @@ export class ProcessProbe {
     return this.#connection;
   }
 
+  /** A connection to this process, or to another one of its cluster, with the login that there is for it. The caller closes it. */
+  connect(address?: MongodAddress): MongodConnection {
+    return new MongodConnection(connectionOptions(this.#options.goal(), this.#options.access(), address));
+  }
+
   start(): void {
     this.#calm.start();
   }
@@ -106,14 +131,30 @@ export class ProcessProbe {
     clearTimeout(this.#hurry);
   }
 
+  #wanted(): string {
+    return JSON.stringify(connectionOptions(this.#options.goal(), this.#options.access()));
+  }
+
+  /** Other credentials were given: what runs on the old connection fails, and is tried again. */
+  async #reconnect(): Promise<void> {
+    const wanted = this.#wanted();
+    if (wanted === this.#connected) return;
+    const before = this.#connection;
+    this.#connection = this.connect();
+    this.#connected = wanted;
+    this.#loggedIn = false;
+    await before.close();
+  }
+
   #isExpectingChange(): boolean {
-    const { hello, set, router, membership } = this.#view;
-    if (hello === null || (membership !== null && membership.step.kind !== 'none')) return true;
+    const { hello, set, router, membership, users } = this.#view;
+    if (hello === null || users?.kind === 'missing' || (membership !== null && membership.step.kind !== 'none')) return true;
     if (hello.kind === 'mongos') return missingShards(this.#options.goal(), router) === null;
     return this.#options.goal().replicaSet !== null && hello.primary === null && !hello.writable && (set === null || !set.primarySeen);
   }
 
   async #ask(): Promise<void> {
+    await this.#reconnect();
     const before = this.#view;
     const outcome = await this.#connection.hello();
     this.#asked = true;
@@ -134,7 +175,27 @@ export class ProcessProbe {
       set: goal.replicaSet?.leads ? await this.#lookAtSet(goal, hello) : null,
       router: goal.router?.leads && hello.kind === 'mongos' ? await this.#lookAtRouter(before.router) : null,
       membership: goal.replicaSet?.changes && hello.memberState === 'PRIMARY' ? await this.#lookAtMembers(goal.replicaSet.changes) : null,
+      users: await this.#lookAtUsers(goal, hello, before.users),
+      loginRefused: await this.#tryLogin(),
     });
+  }
+
+  /** Not asked again once they are as they should be: nobody but an agent changes that, and it looks again at its next primary. */
+  async #lookAtUsers(goal: ProcessGoal, hello: Hello, before: UsersView | null): Promise<UsersView | null> {
+    const access = this.#options.access();
+    if (access === null || access.keyFile === null || access.login === null || hello.memberState !== 'PRIMARY') return null;
+    const isUnchanged = before?.kind === 'in-place' && before.administrator === (administratorOf(goal, access)?.id ?? null);
+    return isUnchanged ? before : lookAtUsers(this.#connection, goal, access);
+  }
+
+  /** A login that was given from outside may be wrong, and nobody would know before it is needed. */
+  async #tryLogin(): Promise<string | null> {
+    const access = this.#options.access();
+    if (this.#loggedIn || access === null || access.keyFile !== null || access.login === null) return null;
+    const outcome = await this.#connection.ping();
+    this.#loggedIn = outcome.ok;
+    if (outcome.ok || outcome.failure.kind !== 'authentication-failed') return null;
+    return `The server does not take the login that was given for the agent: ${outcome.failure.message}`;
   }
 
   async #lookAtMembers(changes: ReplicaSetChanges): Promise<MembershipView> {
@@ -148,7 +209,8 @@ export class ProcessProbe {
       };
     }
     const { failure } = configured.ok ? (status as Extract<typeof status, { ok: false }>) : configured;
-    if (failure.kind !== 'unauthorized') return { step: { kind: 'wait', because: failure.message }, members: null, configuration: null };
+    if (failure.kind !== 'unauthorized' && failure.kind !== 'authentication-failed')
+      return { step: { kind: 'wait', because: failure.message }, members: null, configuration: null };
     // Who has the rights can change the set by hand; that it has happened is told to everybody.
     const hosts = valueOf(await this.#connection.setHosts());
     const because =
@@ -181,7 +243,7 @@ export class ProcessProbe {
   /** The other members of a set that is not initiated here: all must be there and know of no configuration, or the data of one might be given up. */
   async #peers(goal: ProcessGoal): Promise<SetView['peers']> {
     const others = (goal.replicaSet?.members ?? []).filter((member) => !isSelf(member.host, goal));
-    const seen = await Promise.all(others.map((member) => peerKind(member.host)));
+    const seen = await Promise.all(others.map((member) => peerKind(this.connect(parseAddress(member.host)))));
     if (seen.includes('initialized')) return 'initialized';
     return seen.includes('unreachable') ? 'unreachable' : 'uninitialized';
   }
@@ -207,8 +269,7 @@ function isSelf(host: string, goal: ProcessGoal): boolean {
   return samePort.length === 1 || goal.bindIp.split(',').some((bound) => bound.trim() === address.host);
 }
 
-async function peerKind(host: string): Promise<'uninitialized' | 'initialized' | 'unreachable'> {
-  const connection = new MongodConnection(parseAddress(host));
+async function peerKind(connection: MongodConnection): Promise<'uninitialized' | 'initialized' | 'unreachable'> {
   try {
     const outcome = await connection.hello();
     if (!outcome.ok) return 'unreachable';

@@ -69,6 +69,7 @@ describe('observation', () => {
     argumentsVersion: null,
     setMembers: null,
     shards: null,
+    administrator: null,
     warnAfterMs: 30_000,
     now: 100_000,
   };

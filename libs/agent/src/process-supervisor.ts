@@ -1,10 +1,19 @@
 import type { ProcessGoal, ProcessObservation } from '@atrest/contracts';
-import { optionValue, tailLog, type ProcessIdentity, type SupervisedProcess, type TableEntry } from '@atrest/mongod';
+import {
+  optionValue,
+  tailLog,
+  type MongodConnectionOptions,
+  type ProcessIdentity,
+  type SupervisedProcess,
+  type TableEntry,
+} from '@atrest/mongod';
 import type { Logger } from '@atrest/platform-logging';
 import { backoffMs, BackgroundLoop } from '@atrest/platform-time';
 import { addShards, changeMembers, initiate, stepUp, yieldPrimary, type AdministrationOutcome } from './administration.js';
 import { converge, missingShards, type Action, type Decision, type Reality } from './converge.js';
 import { dataExists, keepApart, removeDataPath } from './data-path.js';
+import { connectionOptions, NO_ACCESS, openAccess, type OpenedAccess } from './process-access.js';
+import { hasUsers, makeUsers } from './server-users.js';
 import { follow, isProcessFailure, launch, type Launched } from './launch.js';
 import { observationOf, type LastEnd } from './process-observation.js';
 import { statusOf, type ProcessStatus } from './process-status.js';
@@ -41,6 +50,7 @@ export class ProcessSupervisor {
   #observation: ProcessObservation | null = null;
   #timer: NodeJS.Timeout | undefined;
   #logPath: string | null = null;
+  #access: OpenedAccess = NO_ACCESS;
 
   constructor(context: SupervisorContext, supervised: SupervisedGoal) {
     this.#context = context;
@@ -98,12 +108,18 @@ export class ProcessSupervisor {
     return this.#looked && (this.#run === null || this.#run.isKnown);
   }
 
+  /** How to reach its server, with the login that there is for it. Contains secrets. */
+  get connectionOptions(): MongodConnectionOptions {
+    return connectionOptions(this.goal, this.#access.secret);
+  }
+
   async lastLogLines(count: number): Promise<string[]> {
     return tailLog(this.#logPath ?? this.#context.state.logPath(this.goal.id), count);
   }
 
   async #round(): Promise<void | 'again'> {
     clearTimeout(this.#timer);
+    if (this.#access.sealed !== (this.goal.access?.sealed ?? null)) this.#access = await openAccess(this.goal, this.#context.open);
     await this.#look();
     const { conflict } = this.#supervised;
     const decision = conflict === null ? this.#decide() : { action: null, wakeAt: null, blocked: conflict };
@@ -173,6 +189,7 @@ export class ProcessSupervisor {
       set: run?.view.set ?? null,
       router: run?.view.router ?? null,
       membership: run?.view.membership?.step ?? null,
+      users: run?.view.users ?? null,
       administration: run?.administration ?? { busy: false, retryAt: 0, steppedUpAt: null },
     };
     const { goal, authority } = this.#supervised;
@@ -199,7 +216,11 @@ export class ProcessSupervisor {
         return this.#administer('initiating the replica set', (run) => initiate(run.probe.connection, this.goal));
       case 'step-up':
         if (this.#run) this.#run.administration.steppedUpAt = this.#context.ticks();
-        return this.#administer(`stepping up ${action.host}`, (run) => stepUp(run.probe.connection, this.goal, action.host));
+        return this.#administer(`stepping up ${action.host}`, (run) =>
+          stepUp(run.probe.connection, this.goal, action.host, (address) => run.probe.connect(address)),
+        );
+      case 'make-users':
+        return this.#administer('making users', (run) => this.#makeUsers(run));
       case 'add-shards':
         return this.#administer(`adding shards ${action.names.join(', ')}`, (run) =>
           addShards(run.probe.connection, this.goal, action.names),
@@ -211,13 +232,27 @@ export class ProcessSupervisor {
     }
   }
 
+  async #makeUsers(run: SupervisedRun): Promise<AdministrationOutcome> {
+    const { users } = run.view;
+    const { secret } = this.#access;
+    if (secret === null || users?.kind !== 'missing') return { ok: 'too-early' };
+    const outcome = await makeUsers(this.goal, secret, users);
+    run.probe.connection.loginAgain();
+    return outcome;
+  }
+
   async #start(): Promise<void> {
     this.#beginning = true;
     this.#publish();
     const { goal } = this;
     const argumentsVersion = goal.argumentsVersion ?? 0;
     try {
-      const launched = await launch(this.#context, goal, () => this.goal.desired === 'running' && this.goal.mayStart !== false);
+      const launched = await launch(
+        this.#context,
+        goal,
+        this.#access,
+        () => this.goal.desired === 'running' && this.goal.mayStart !== false,
+      );
       if (!launched) return;
       this.#begin(launched, null, argumentsVersion);
       this.#logger.info({ pid: launched.process.identity.pid, argv: launched.shown }, 'process started');
@@ -259,6 +294,7 @@ export class ProcessSupervisor {
       log,
       logTellsReadiness: logPath !== null,
       goal: () => this.goal,
+      access: () => this.#access.secret,
       argumentsVersion,
       wake: () => this.#loop.wake(),
       onError: (error) => this.#logger.error({ err: error }, 'asking a process failed; it is asked again'),
@@ -351,6 +387,12 @@ export class ProcessSupervisor {
     this.#context.onChange();
   }
 
+  /** Nothing is missing that who writes would miss: shards of the cluster of a mongos, users of the set of a primary. */
+  #isComplete(run: SupervisedRun | null): boolean {
+    if (run !== null && this.#access.secret?.keyFile != null && run.view.hello?.memberState === 'PRIMARY') return hasUsers(run.view.users);
+    return this.#wasMember === true || missingShards(this.goal, run?.view.router ?? null)?.length === 0;
+  }
+
   #observe(): ProcessObservation {
     const run = this.#run;
     const status = statusOf({
@@ -371,18 +413,19 @@ export class ProcessSupervisor {
       version: this.#version,
       isMember: this.goal.replicaSet !== null,
       hello: run?.view.hello ?? null,
-      complete: this.#wasMember === true || missingShards(this.goal, run?.view.router ?? null)?.length === 0,
+      complete: this.#isComplete(run),
       loggedState: run?.log.memberState ?? null,
       readyAt: run?.readyAt ?? null,
       stop: run?.stop ?? null,
       lastEnd: this.#lastEnd,
       blocked: this.#blocked ?? (run ? this.#oddity : null),
-      administrationError: run?.administration.error ?? null,
+      administrationError: this.#access.error ?? run?.view.loginRefused ?? run?.administration.error ?? null,
       startedByHandAt: this.#startedByHandAt,
       wasMember: this.#wasMember ?? false,
       argumentsVersion: run?.argumentsVersion ?? null,
       setMembers: run?.view.membership?.members ?? null,
       shards: run?.view.router?.shards ?? null,
+      administrator: run?.view.users && 'administrator' in run.view.users ? run.view.users.administrator : null,
       warnAfterMs: this.#context.settings.warnAfterMs,
       now: this.#context.ticks(),
     });

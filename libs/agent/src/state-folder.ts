@@ -106,6 +106,13 @@ export class StateFolder {
     return this.#process(processId, 'console.log');
   }
 
+  /** What the members of a process's set prove to each other. mongod takes it from a file that only its owner may read. */
+  async storeKeyFile(processId: string, content: string): Promise<string> {
+    const path = this.#process(processId, 'key');
+    await writeDurably(path, content, 0o600);
+    return path;
+  }
+
   /** Sets a big log aside. Only while its process is stopped. */
   async rotateLog(processId: string): Promise<void> {
     const path = this.logPath(processId);
@@ -118,7 +125,8 @@ export class StateFolder {
 
   /** Removes what is kept of a process that is no more. */
   async forgetProcess(processId: string): Promise<void> {
-    for (const suffix of ['json', 'member', 'log', 'log.1', 'console.log']) await rm(this.#process(processId, suffix), { force: true });
+    for (const suffix of ['json', 'member', 'key', 'log', 'log.1', 'console.log'])
+      await rm(this.#process(processId, suffix), { force: true });
   }
 
   #process(processId: string, suffix: string): string {

@@ -1,5 +1,5 @@
-import type { ProcessGoal } from '@atrest/contracts';
-import { localAddress, type ProcessExit, type RunLog, type SupervisedProcess } from '@atrest/mongod';
+import type { ProcessAccessSecret, ProcessGoal } from '@atrest/contracts';
+import { type ProcessExit, type RunLog, type SupervisedProcess } from '@atrest/mongod';
 import { NOTHING_KNOWN, ProcessProbe, type ProbeView } from './process-probe.js';
 
 export interface SupervisedRunOptions {
@@ -8,6 +8,7 @@ export interface SupervisedRunOptions {
   /** Its readiness is told by its log; otherwise by its answers. */
   readonly logTellsReadiness: boolean;
   readonly goal: () => ProcessGoal;
+  readonly access: () => ProcessAccessSecret | null;
   /** Of the goal it was started by; null when somebody else started it. */
   readonly argumentsVersion: number | null;
   /** Something happened that may change a decision. */
@@ -36,10 +37,9 @@ export class SupervisedRun {
 
   constructor(options: SupervisedRunOptions) {
     this.#options = options;
-    const goal = options.goal();
     this.#probe = new ProcessProbe({
-      address: localAddress(goal.bindIp, goal.port),
       goal: options.goal,
+      access: options.access,
       onChange: options.wake,
       onError: options.onError,
     });

@@ -17,6 +17,8 @@ export interface SupervisorContext {
   readonly state: StateFolder;
   readonly programs: { readonly mongod: string; readonly mongos: string | null };
   readonly childEnvironment: Readonly<Record<string, string>>;
+  /** Opens what was sealed for this host. @throws {SealedForOthersError} */
+  readonly open: (sealed: string) => Promise<string>;
   readonly dataFolder: string;
   /** Several members of one replica set may share this host. */
   readonly allowsColocation: boolean;

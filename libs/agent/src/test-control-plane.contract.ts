@@ -10,8 +10,11 @@ import {
   type HostGoal,
   type ObservationReport,
   type ProcessGoal,
+  type ProcessAccessSecret,
   type ProcessObservation,
+  type SealingPublicKey,
 } from '@atrest/contracts';
+import { CompactEncrypt, importJWK } from 'jose';
 
 const CREDENTIAL = 'test-credential-of-more-than-32-characters';
 
@@ -31,6 +34,8 @@ export class TestControlPlane {
   #waiting = new Set<() => void>();
   /** The secret of the agent that used the token. */
   enrolledBy: string | null = null;
+  /** What secrets for the host are sealed for, by its last word. */
+  sealingKey: SealingPublicKey | null = null;
   /** A host is enrolled while this is set, and its agent does not learn of it. */
   losesEnrolments = false;
   #watchers: (() => void)[] = [];
@@ -70,6 +75,14 @@ export class TestControlPlane {
     this.#goal = { hostId: this.hostId, version: this.#version, issuedAt: new Date().toISOString(), processes };
     for (const release of this.#waiting) release();
     return this.#version;
+  }
+
+  /** As the control plane sends a secret to the host. */
+  async seal(secret: ProcessAccessSecret): Promise<string> {
+    if (this.sealingKey === null) throw new Error('the host has not told its sealing key');
+    return new CompactEncrypt(new TextEncoder().encode(JSON.stringify(secret)))
+      .setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM' })
+      .encrypt(await importJWK(this.sealingKey, 'ECDH-ES'));
   }
 
   giveTask(task: AgentTask): void {
@@ -114,6 +127,7 @@ export class TestControlPlane {
       const secret = enrolment.retrySecret ?? '';
       if (enrolment.token !== this.token || (this.enrolledBy ?? secret) !== secret) return void refuse();
       this.enrolledBy = secret;
+      this.sealingKey = enrolment.sealingKey ?? null;
       if (this.losesEnrolments) return void response.writeHead(201).end();
       return void json(201, { hostId: this.hostId, credential: CREDENTIAL });
     }

@@ -24,14 +24,12 @@ export type Login =
   /** As the holder of the certificate in the connection's TLS settings. */
   | { readonly kind: 'x509' };
 
-/** The server's certificate has to be signed by the authority and made for the server's name; nothing less is accepted. */
+/** The server's certificate has to be signed by the authority and made for the name that it is reached by; nothing less is accepted. */
 export interface ConnectionTls {
   /** PEM text of certificate authorities. */
   readonly ca: string;
   /** PEM text of a certificate with its private key, shown to the server. */
   readonly certificate: string | null;
-  /** What the server's certificate is made for, where that is not the address. */
-  readonly serverName?: string;
 }
 
 /** A user as a server keeps it. Custom data is ours to choose, and travels with the user. */
@@ -151,6 +149,11 @@ export class MongodConnection {
   async version(): Promise<CommandOutcome<string>> {
     const outcome = await this.#withoutLogin({ buildInfo: 1 });
     return outcome.ok ? { ok: true, value: String(outcome.value['version']) } : outcome;
+  }
+
+  /** Whether the server takes the login. */
+  async ping(): Promise<CommandOutcome<void>> {
+    return nothing(await this.#admin({ ping: 1 }));
   }
 
   async replicaSetStatus(): Promise<CommandOutcome<ReplicaSetStatus>> {
@@ -327,13 +330,12 @@ function loginOptions(login: Login): MongoClientOptions {
   return { auth: { username: login.username, password: login.password }, authSource: login.authSource };
 }
 
-function tlsOptions({ ca, certificate, serverName }: ConnectionTls): MongoClientOptions {
+function tlsOptions({ ca, certificate }: ConnectionTls): MongoClientOptions {
   return {
     tls: true,
     ca,
     ...(certificate !== null && { cert: certificate, key: certificate }),
-    ...(serverName !== undefined && { servername: serverName }),
-  } as MongoClientOptions;
+  };
 }
 
 /** An aborted command throws the signal's reason, which is no error of the driver. */
