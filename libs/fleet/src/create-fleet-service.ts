@@ -9,6 +9,9 @@ import { AgentTasks, TASK_CHANNEL } from './agent-channel/agent-tasks.js';
 import { GoalPoll } from './agent-channel/goal-poll.js';
 import { Observations } from './agent-channel/observations.js';
 import { WakeUp } from './agent-channel/wake-up.js';
+import { backupTaskConsumes, backupTaskHandlers } from './backup-tasks/backup-task-handlers.js';
+import { BackupTaskWatchdog } from './backup-tasks/backup-task-watchdog.js';
+import { BackupTasks } from './backup-tasks/backup-tasks.js';
 import { ClusterLifecycle } from './clusters/cluster-lifecycle.js';
 import { Clusters } from './clusters/clusters.js';
 import { Reconciler } from './clusters/reconciler.js';
@@ -19,7 +22,18 @@ import { HOST_CHANNEL } from './hosts/hosts.repository.js';
 import { fleetMigrations } from './migrations/index.js';
 import { Projects } from './projects/projects.js';
 import { keyConfigurationHandlers, keyConfigurationIgnores, RECONCILE_CHANNEL } from './projections/key-configuration-handlers.js';
-import { AGENT_TASKS, CLOCK, CLUSTERS, ENROLMENT, GOAL_POLL, HOSTS, OBSERVATIONS, ORGANISATIONS, PROJECTS } from './tokens.js';
+import {
+  AGENT_TASKS,
+  BACKUP_TASKS,
+  CLOCK,
+  CLUSTERS,
+  ENROLMENT,
+  GOAL_POLL,
+  HOSTS,
+  OBSERVATIONS,
+  ORGANISATIONS,
+  PROJECTS,
+} from './tokens.js';
 
 export interface FleetOptions {
   /** Seals the private halves of the keys that sign access tokens. */
@@ -71,13 +85,15 @@ export async function createFleetService(dependencies: ServiceDependencies, opti
   const hostWakeUp = new WakeUp();
   const taskWakeUp = new WakeUp();
   const tasks = new AgentTasks({ database, clock, results: taskWakeUp });
+  const backupTasks = new BackupTasks({ database, publisher, clock, logger });
+  const watchdog = new BackupTaskWatchdog({ tasks: backupTasks, clock, logger });
   const messaging = new Messaging({
     service: 'fleet',
     database,
     transport,
-    consumes: keyConfigurationEvents,
+    consumes: [...keyConfigurationEvents, ...backupTaskConsumes],
     ignores: [...keyConfigurationIgnores],
-    handlers: keyConfigurationHandlers({ lifecycle, clock }),
+    handlers: [...keyConfigurationHandlers({ lifecycle, clock }), ...backupTaskHandlers(backupTasks)],
     clock,
     logger,
     metrics,
@@ -106,8 +122,9 @@ export async function createFleetService(dependencies: ServiceDependencies, opti
       { provide: HOSTS, useValue: new Hosts({ database, clock }) },
       { provide: ENROLMENT, useValue: enrolment },
       { provide: AGENT_TASKS, useValue: tasks },
-      { provide: GOAL_POLL, useValue: new GoalPoll({ database, clock, tasks, hosts: hostWakeUp }) },
-      { provide: OBSERVATIONS, useValue: new Observations({ database, clock, lifecycle }) },
+      { provide: BACKUP_TASKS, useValue: backupTasks },
+      { provide: GOAL_POLL, useValue: new GoalPoll({ database, clock, tasks, backupTasks, hosts: hostWakeUp }) },
+      { provide: OBSERVATIONS, useValue: new Observations({ database, clock, lifecycle, backupTasks }) },
     ],
   };
 
@@ -133,8 +150,10 @@ export async function createFleetService(dependencies: ServiceDependencies, opti
       access.start();
       await messaging.start();
       reconciler.start();
+      watchdog.start();
     },
     stop: async () => {
+      await watchdog.stop();
       await reconciler.stop();
       await messaging.stop();
       await access.stop();

@@ -68,7 +68,9 @@ const ofEpoch = {
   epochId: ObjectIdSchema,
   /** The customer key of the epoch; null: encryption at rest is not enabled, and the data key lies beside the data. */
   encryptionKeyId: z.string().nullable(),
-  /** Present exactly when `encryptionKeyId` is. */
+  /**
+   * Present exactly when `encryptionKeyId` is; but null for a `delete-snapshots` whose key is refused: it deletes what it is told to, and collects nothing.
+   */
   keyAccess: SealedForAgentSchema.nullable(),
 };
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { SealedForAgentSchema } from '../agent-channel/agent-tasks.js';
+import { SealedForAgentSchema, SealingPublicKeySchema } from '../agent-channel/agent-tasks.js';
 import { BackupFailureSchema } from '../backup-vocabulary.js';
 import { defineEvent } from '../event.js';
 import { ObjectIdSchema, TimestampSchema } from '../ids.js';
@@ -19,6 +19,8 @@ export const KeyAccessSchema = z.object({
   encryptionKeyId: z.string().nullable(),
   /** Only the host it is for can open it; null when refused. */
   sealed: SealedForAgentSchema.nullable(),
+  /** The host's public key that the request named: an answer to an earlier request of the task is told from the one to the present. */
+  sealedFor: SealingPublicKeySchema.optional(),
   /** Why it was refused. */
   failure: BackupFailureSchema.nullable(),
   at: TimestampSchema,

@@ -14,8 +14,9 @@ import { CurrentAgent, type AgentCaller } from '@atrest/platform-auth';
 import { answer, AtlasRoute, queryInteger, RequestSignal, ValidBody, ValidQuery, type Answer } from '@atrest/platform-http';
 import { Controller, Inject } from '@nestjs/common';
 import { z } from 'zod';
+import { BackupTasks } from '../backup-tasks/backup-tasks.js';
 import { Enrolment } from '../hosts/enrolment.js';
-import { AGENT_TASKS, ENROLMENT, GOAL_POLL, OBSERVATIONS } from '../tokens.js';
+import { AGENT_TASKS, BACKUP_TASKS, ENROLMENT, GOAL_POLL, OBSERVATIONS } from '../tokens.js';
 import { AgentTasks } from './agent-tasks.js';
 import { GoalPoll } from './goal-poll.js';
 import { Observations } from './observations.js';
@@ -35,6 +36,7 @@ export class AgentChannelController {
     @Inject(GOAL_POLL) private readonly goals: GoalPoll,
     @Inject(OBSERVATIONS) private readonly observations: Observations,
     @Inject(AGENT_TASKS) private readonly tasks: AgentTasks,
+    @Inject(BACKUP_TASKS) private readonly backupTasks: BackupTasks,
   ) {}
 
   @AtlasRoute({
@@ -87,6 +89,6 @@ export class AgentChannelController {
     success: 204,
   })
   async finish(@CurrentAgent() agent: AgentCaller, @ValidBody() body: AgentTaskResult): Promise<void> {
-    await this.tasks.finish(agent.hostId, body);
+    if ((await this.backupTasks.finish(agent.hostId, body)) === 'unknown') await this.tasks.finish(agent.hostId, body);
   }
 }

@@ -3,6 +3,7 @@ import type { ServiceDatabase } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
 import { goalOf } from '../hosts/hosts.repository.js';
 import { onDatabase } from '../query.js';
+import type { BackupTasks } from '../backup-tasks/backup-tasks.js';
 import type { AgentTasks } from './agent-tasks.js';
 import type { WakeUp } from './wake-up.js';
 
@@ -19,6 +20,7 @@ export class GoalPoll {
       readonly database: ServiceDatabase;
       readonly clock: Clock;
       readonly tasks: AgentTasks;
+      readonly backupTasks: BackupTasks;
       readonly hosts: WakeUp;
     },
   ) {}
@@ -53,10 +55,13 @@ export class GoalPoll {
   private async look(hostId: string, known: number): Promise<PollResponse | undefined> {
     const stored = await goalOf(onDatabase(this.parts.database), hostId);
     if (stored === undefined) return undefined;
-    const tasks = await this.parts.tasks.take(hostId);
+    const short = await this.parts.tasks.take(hostId);
+    const { tasks: long, cancelled } = await this.parts.backupTasks.take(hostId);
+    const tasks = [...short, ...long];
     const isNew = stored.version !== known;
-    if (!isNew && tasks.length === 0) return undefined;
+    if (!isNew && tasks.length === 0 && cancelled.length === 0) return undefined;
     const { version, issuedAt, processes } = stored;
-    return { goal: isNew ? { hostId, version, issuedAt: issuedAt.toISOString(), processes: [...processes] } : null, tasks };
+    const goal = isNew ? { hostId, version, issuedAt: issuedAt.toISOString(), processes: [...processes] } : null;
+    return { goal, tasks, ...(cancelled.length > 0 && { cancelled: [...cancelled] }) };
   }
 }

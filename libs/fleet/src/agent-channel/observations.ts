@@ -1,11 +1,13 @@
 import type { ObservationReport, ProcessObservation } from '@atrest/contracts';
 import { rows, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
+import type { BackupTasks } from '../backup-tasks/backup-tasks.js';
 import type { ClusterLifecycle } from '../clusters/cluster-lifecycle.js';
 import type { ConcernKind } from '../clusters/concerns.js';
 import { isSilent } from '../hosts/host-liveness.js';
 
-const ENDED_FOR_KEY: ConcernKind = 'ENDED_FOR_KEY';
+/** What may be said of a process whose cluster waits for nothing. */
+const CONCERNS_AT_REST: readonly ConcernKind[] = ['ENDED_FOR_KEY', 'HELD_FOR_BACKUP'];
 
 /**
  * Takes in what agents report. First the report itself is stored, then every cluster of the host that waits for something is looked at, in a
@@ -13,7 +15,12 @@ const ENDED_FOR_KEY: ConcernKind = 'ENDED_FOR_KEY';
  */
 export class Observations {
   constructor(
-    private readonly parts: { readonly database: ServiceDatabase; readonly clock: Clock; readonly lifecycle: ClusterLifecycle },
+    private readonly parts: {
+      readonly database: ServiceDatabase;
+      readonly clock: Clock;
+      readonly lifecycle: ClusterLifecycle;
+      readonly backupTasks: BackupTasks;
+    },
   ) {}
 
   /**
@@ -23,16 +30,18 @@ export class Observations {
   async record(hostId: string, report: ObservationReport): Promise<'changed' | 'unchanged' | 'superseded' | 'unknown-host'> {
     const { database, lifecycle } = this.parts;
     const news = await database.transaction((tx) => this.store(tx, hostId, report));
-    if (news !== 'changed') return news;
+    if (news === 'superseded' || news === 'unknown-host') return news;
+    await this.parts.backupTasks.reported(hostId, report);
+    if (news === 'unchanged') return news;
     const waiting = await database.query<{ id: string }>(
-      // A cluster at rest waits for nothing, but for word of its key.
+      // A cluster at rest waits for nothing, but for word of its key and of what is left of a backup.
       `SELECT DISTINCT cluster.id FROM process JOIN cluster ON cluster.id = process.cluster_id
          LEFT JOIN observation ON observation.process_id = process.id
-         LEFT JOIN concern ON concern.process_id = process.id AND concern.kind = $2
+         LEFT JOIN concern ON concern.process_id = process.id AND concern.kind = ANY($2)
         WHERE process.host_id = $1 AND process.removed_at IS NULL AND cluster.deleted_at IS NULL
-          AND (cluster.state <> 'IDLE' OR observation.data ? 'endedForKey' OR concern.kind IS NOT NULL)
+          AND (cluster.state <> 'IDLE' OR observation.data ?| ARRAY['endedForKey', 'heldForBackup'] OR concern.kind IS NOT NULL)
         ORDER BY cluster.id`,
-      [hostId, ENDED_FOR_KEY],
+      [hostId, CONCERNS_AT_REST],
     );
     for (const { id } of waiting) await database.transaction((tx) => lifecycle.advance(tx, id));
     return 'changed';

@@ -15,6 +15,8 @@ import type { Logger } from '@atrest/platform-logging';
 import type { EventPublisher } from '@atrest/platform-messaging';
 import { rows, type Transaction } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
+import { copiesOf } from '../backup-tasks/backup-tasks.repository.js';
+import { endCopies } from '../backup-tasks/copied-cluster.js';
 import { moveGoals } from '../hosts/hosts.repository.js';
 import { findKeyConfiguration, keyFact } from '../projections/key-configurations.js';
 import { inTransaction } from '../query.js';
@@ -33,7 +35,7 @@ import {
   writeProcessGoal,
   type StoredProcess,
 } from './clusters.repository.js';
-import { concernChanges } from './concerns.js';
+import { concernChanges, HELD_GRACE_MS, isHeld } from './concerns.js';
 import { nextPhaseLimit, type ClusterOrder } from './desired-processes.js';
 import { addressOf, processGoal } from './process-goal.js';
 import { isRemoved } from './process-view.js';
@@ -59,6 +61,8 @@ const EVENTS: Readonly<Record<ClusterEventName, EventDefinition<ClusterSummary>>
 const LOOK_AGAIN_MS = 5_000;
 /** A disabled cluster has nothing to do; only a host that fell silent or a process started by hand is news. */
 const LOOK_AGAIN_DISABLED_MS = 30_000;
+/** A process that is held for a backup is let go of without a word of it in a report that is lost with its agent. Half of what it may last. */
+const LOOK_AGAIN_HELD_MS = HELD_GRACE_MS / 2;
 
 /** What became of a cluster that was looked at. `gone`: deleted, or never there. */
 export type Advance =
@@ -84,6 +88,7 @@ export function summaryOf(cluster: Cluster, processes: readonly StoredProcess[])
     disabledReason: cluster.disabledReason,
     encryptionAtRestProvider: cluster.settings.encryptionAtRestProvider,
     backupEnabled: cluster.settings.backupEnabled,
+    paused: cluster.settings.paused,
     mongoDBVersion: versionOf(cluster, processes),
     processes: processes.map(({ id, hostId, hostname, port, kind, replicaSet }) => ({ id, hostId, hostname, port, kind, replicaSet })),
     createdAt: cluster.createdAt.toISOString(),
@@ -135,6 +140,7 @@ export class ClusterLifecycle {
     const observed = observedFact(orderOf(draft.cluster), draft.processes, now);
     if (observed !== null) this.apply(draft, observed, {}, now);
     await this.write(tx, draft, now);
+    if (draft.moves.length > 0) await endCopies(this.parts, tx, draft.cluster);
     await this.raiseConcerns(tx, draft, now);
     return { outcome: 'advanced', cluster: draft.cluster };
   }
@@ -266,7 +272,7 @@ export class ClusterLifecycle {
   private reconcileAt({ cluster, processes }: Draft, now: Date): Date | null {
     if (cluster.deletedAt !== null) return null;
     if (cluster.state === 'DISABLED') return new Date(now.getTime() + LOOK_AGAIN_DISABLED_MS);
-    if (!MOVING_STATES.includes(cluster.state)) return null;
+    if (!MOVING_STATES.includes(cluster.state)) return processes.some(isHeld) ? new Date(now.getTime() + LOOK_AGAIN_HELD_MS) : null;
     const limit = nextPhaseLimit(orderOf(cluster), processes, now)?.getTime() ?? Infinity;
     return new Date(Math.min(limit, now.getTime() + LOOK_AGAIN_MS));
   }
@@ -274,7 +280,10 @@ export class ClusterLifecycle {
   private async raiseConcerns(tx: Transaction, { cluster, processes }: Draft, now: Date): Promise<void> {
     if (cluster.deletedAt !== null) return;
     const ids = processes.map((process) => process.id);
-    const changes = concernChanges(cluster.state, processes, await openConcerns(inTransaction(tx), ids), now, this.listeningSince);
+    const query = inTransaction(tx);
+    const held = processes.filter(isHeld).map((process) => process.id);
+    const copies = held.length === 0 ? new Map() : await copiesOf(query, held);
+    const changes = concernChanges(cluster.state, processes, await openConcerns(query, ids), now, this.listeningSince, copies);
     await writeConcerns(tx, changes);
     const summary = summaryOf(cluster, processes);
     for (const { processId, kind, detail, since } of changes.raised) {

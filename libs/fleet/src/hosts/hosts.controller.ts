@@ -32,6 +32,10 @@ function hostView(host: Host, now: Date): object {
     ...(host.givenUpAt !== null && { givenUpAt: apiTime(host.givenUpAt) }),
     goalVersion: host.goalVersion,
     reportedGoalVersion: host.reportedVersion,
+    /** Where its agent keeps snapshots; null: it takes none. */
+    snapshotStore: host.snapshotStore,
+    /** The public key (JWK) that secrets on their way to its agent are sealed for. */
+    sealingKey: host.sealingKey,
   };
 }
 

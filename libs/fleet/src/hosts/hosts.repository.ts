@@ -1,4 +1,4 @@
-import type { ProcessGoal } from '@atrest/contracts';
+import type { ProcessGoal, SealingPublicKey } from '@atrest/contracts';
 import { notify, rows, type Transaction } from '@atrest/platform-persistence';
 import type { PlacementHost } from '../clusters/placement.js';
 import type { Query } from '../query.js';
@@ -24,6 +24,10 @@ export interface Host {
   readonly givenUpAt: Date | null;
   readonly goalVersion: number;
   readonly reportedVersion: number | null;
+  /** What secrets for it are sealed for; null until its agent reports a key. */
+  readonly sealingKey: SealingPublicKey | null;
+  /** For people; null: its agent has none. */
+  readonly snapshotStore: string | null;
   /** How many processes are placed here. */
   readonly processes: number;
 }
@@ -43,6 +47,8 @@ interface HostRow {
   given_up_at: Date | null;
   goal_version: number;
   reported_version: number | null;
+  sealing_key: SealingPublicKey | null;
+  snapshot_store: string | null;
   ports: number[];
   paths: string[];
 }
@@ -62,6 +68,8 @@ const hostOf = (row: HostRow): Host => ({
   givenUpAt: row.given_up_at,
   goalVersion: row.goal_version,
   reportedVersion: row.reported_version,
+  sealingKey: row.sealing_key,
+  snapshotStore: row.snapshot_store,
   processes: row.ports.length,
 });
 

@@ -2,15 +2,31 @@ import {
   EnrolmentResponseSchema,
   PollResponseSchema,
   type AgentTaskResult,
+  type BackupProgress,
+  type BackupTask,
   type EnrolmentRequest,
   type HostGoal,
   type ObservationReport,
   type PollResponse,
   type ProcessGoal,
   type ProcessObservation,
+  type SealingPublicKey,
 } from '@atrest/contracts';
 import type { Clock } from '@atrest/platform-time';
+import { generateKeyPairSync } from 'node:crypto';
 import { observation } from './process-views.contract.js';
+
+const progressAt = (bytes: number, now: Date): BackupProgress => ({
+  phase: 'copying',
+  files: 1,
+  filesTotal: 10,
+  bytes,
+  bytesTotal: 1_000,
+  storedBytes: 0,
+  bytesPerSecond: null,
+  secondsLeft: null,
+  at: now.toISOString(),
+});
 
 export type FakeAgentOptions = Omit<EnrolmentRequest, 'token'>;
 
@@ -26,6 +42,17 @@ export class FakeAgent {
   readonly keepsMembers = new Set<string>();
   /** Shards that its leading mongos lists; it says nothing of them while there is none. */
   readonly knownShards = new Set<string>();
+  /** Whether members that it runs may be primary: where each host has one member of a set, all but one host say no. */
+  electable = true;
+  /** What it has for work on snapshots: nothing, until it is {@link equip}ped. */
+  snapshotStore: string | null = null;
+  sealingKey: SealingPublicKey | null = null;
+  /** Every task for snapshots that it was given, as often as it was. */
+  readonly given: BackupTask[] = [];
+  /** Every task that it was told to end, as often as it was. */
+  readonly cancelled: string[] = [];
+  /** What it says that it works on. */
+  readonly works = new Map<string, BackupProgress>();
   /** What runs here, with the version of its arguments. */
   private readonly runs = new Map<string, number>();
 
@@ -89,6 +116,20 @@ export class FakeAgent {
   async take(): Promise<void> {
     const answer = await this.poll();
     if (answer?.goal) this.goal = answer.goal;
+    for (const task of answer?.tasks ?? []) if (task.kind !== 'tail-log') this.given.push(task);
+    this.cancelled.push(...(answer?.cancelled ?? []));
+  }
+
+  /** From its next report on it has a snapshot store, and a key of its own to seal for; another one each time. */
+  equip(snapshotStore = '/var/lib/atrest/snapshots'): void {
+    const { x = '' } = generateKeyPairSync('x25519').publicKey.export({ format: 'jwk' });
+    this.snapshotStore = snapshotStore;
+    this.sealingKey = { kty: 'OKP', crv: 'X25519', x };
+  }
+
+  /** It says from its next report on that it works on a task. */
+  workOn(taskId: string, bytes = 0): void {
+    this.works.set(taskId, progressAt(bytes, this.clock.now()));
   }
 
   async report(o: { readonly goalVersion?: number; readonly number?: ObservationReport['number'] } = {}): Promise<void> {
@@ -98,6 +139,9 @@ export class FakeAgent {
       agentVersion: '0.1.0',
       ...(o.number && { number: o.number }),
       processes: this.processes.flatMap((process) => this.observe(process)),
+      ...(this.sealingKey && { sealingKey: this.sealingKey }),
+      snapshotStore: this.snapshotStore,
+      tasks: [...this.works].map(([taskId, progress]) => ({ taskId, progress })),
     });
     if (response.status !== 204) throw new Error(`report: ${response.status} ${await response.text()}`);
   }
@@ -108,7 +152,9 @@ export class FakeAgent {
     await this.report();
   }
 
+  /** It is done with a task, and says so. */
   finish(result: AgentTaskResult): Promise<Response> {
+    this.works.delete(result.taskId);
     return this.request('POST', '/task-results', result);
   }
 
@@ -138,7 +184,7 @@ export class FakeAgent {
     if (!own) return { memberState: 'REMOVED' };
     const candidates = members.filter((member) => this.couldLead(member.host, goal));
     const leader = candidates.find((member) => !this.yields(member.host, goal)) ?? candidates[0];
-    if (!leader?.host.endsWith(`:${goal.port}`)) return { memberState: 'SECONDARY' };
+    if (!this.electable || !leader?.host.endsWith(`:${goal.port}`)) return { memberState: 'SECONDARY' };
     const setMembers = members.map(({ host, votes, priority }) => ({ host, votes, priority }));
     return { memberState: 'PRIMARY', writable: true, ...(set.changes && { setMembers }) };
   }
