@@ -3,7 +3,10 @@ import { hostname as machineName } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { ConfigError, durationSchema, loadYaml, Secret } from '@atrest/platform-config';
 import { LOG_LEVELS } from '@atrest/platform-logging';
+import { StoreRefusedError } from '@atrest/snapshot-store';
 import { z } from 'zod';
+import type { AgentKmsOptions } from './snapshots/customer-key.js';
+import { SnapshotStoreFileSchema, snapshotStoreOf, type AgentSnapshotStore } from './snapshots/store-settings.js';
 
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
 
@@ -34,6 +37,12 @@ const FileSchema = z
       })
       .default({ warnAfter: 30_000, killAfter: 600_000 }),
     /** What SIGTERM to the agent means for its processes. `stop` where the agent is a container's entry point: they end with it anyway. */
+    /** Where this host keeps snapshots; without it, it takes none. */
+    snapshotStore: SnapshotStoreFileSchema.optional(),
+    /** For operators: where key providers are reached from this host, in place of their own addresses. */
+    kms: z
+      .object({ awsEndpoint: z.url({ protocol: /^https?$/ }).optional(), azureFederatedTokenFile: z.string().min(1).optional() })
+      .default({}),
     onTerminate: z.enum(['leave', 'stop']).default('leave'),
     log: z.object({ level: z.enum(LOG_LEVELS).default('info') }).default({ level: 'info' }),
   })
@@ -64,6 +73,8 @@ export interface AgentConfig {
   readonly allowsColocation: boolean;
   readonly mongodFolder: string | undefined;
   readonly stop: { readonly warnAfterMs: number; readonly killAfterMs: number };
+  readonly snapshotStore: AgentSnapshotStore | null;
+  readonly kms: AgentKmsOptions;
   readonly onTerminate: 'leave' | 'stop';
   readonly logLevel: string;
 }
@@ -96,9 +107,24 @@ export async function loadAgentConfig(path: string): Promise<AgentConfig> {
     allowsColocation: file.allowsColocation,
     mongodFolder: file.mongod.folder === undefined ? undefined : absolute(file.mongod.folder),
     stop: { warnAfterMs: file.stop.warnAfter, killAfterMs: file.stop.killAfter },
+    snapshotStore: storeOf(file.snapshotStore, absolute),
+    kms: {
+      ...(file.kms.awsEndpoint !== undefined && { aws: { endpoint: file.kms.awsEndpoint } }),
+      ...(file.kms.azureFederatedTokenFile !== undefined && { azure: { federatedTokenFile: absolute(file.kms.azureFederatedTokenFile) } }),
+    },
     onTerminate: file.onTerminate,
     logLevel: file.log.level,
   };
+}
+
+function storeOf(file: z.infer<typeof FileSchema>['snapshotStore'], absolute: (path: string) => string): AgentSnapshotStore | null {
+  if (file === undefined) return null;
+  try {
+    return snapshotStoreOf(file, absolute);
+  } catch (error) {
+    if (!(error instanceof StoreRefusedError)) throw error;
+    throw new ConfigError([{ variable: 'snapshotStore.s3', rule: `cannot be right. ${error.message}` }]);
+  }
 }
 
 async function readNamed(path: string, variable: string): Promise<string> {

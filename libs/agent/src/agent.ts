@@ -18,9 +18,16 @@ import { conflictingProcesses } from './process-status.js';
 import { ProcessSupervisor } from './process-supervisor.js';
 import { Reporter } from './reporter.js';
 import { SealingKey } from './sealing-key.js';
+import { BackupTasks, cancelledUnknown } from './snapshots/backup-tasks.js';
+import type { AgentKmsOptions } from './snapshots/customer-key.js';
+import { HoldWatch, type HeldProcess } from './snapshots/hold-watch.js';
+import { HoldNotes } from './snapshots/holds.js';
+import type { AgentSnapshotStore } from './snapshots/store-settings.js';
+import type { BackupHost } from './snapshots/task-context.js';
 import { lockStateFolder } from './state-lock.js';
 import { StateFolder, type StoredCredential } from './state-folder.js';
 import type { SupervisorContext, SupervisorSettings } from './supervisor-context.js';
+import { TaskResults } from './task-results.js';
 
 export const AGENT_VERSION = '0.1.0';
 
@@ -43,6 +50,10 @@ export interface AgentOptions {
   readonly allowsColocation: boolean;
   readonly programs: { readonly mongod: string; readonly mongos: string | null };
   readonly stop: { readonly warnAfterMs: number; readonly killAfterMs: number };
+  /** Where this host keeps snapshots; null or absent: it takes none. */
+  readonly snapshotStore?: AgentSnapshotStore | null;
+  /** Where the key providers are reached, in place of their own addresses. */
+  readonly kms?: AgentKmsOptions;
   readonly logger: Logger;
   readonly clock?: Clock;
   readonly runner?: ProcessRunner;
@@ -50,6 +61,8 @@ export interface AgentOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Intervals that tests shorten. */
   readonly intervals?: Partial<AgentIntervals>;
+  /** Times of the snapshot store that tests shorten. */
+  readonly storeTimes?: Pick<BackupHost, 'leaseTimes' | 'graceMs'>;
 }
 
 export interface AgentIntervals {
@@ -60,6 +73,8 @@ export interface AgentIntervals {
   readonly rememberedGoalAfterMs: number;
   readonly restartBaseMs: number;
   readonly restartMaxMs: number;
+  /** What is held for backups is looked at, and kept alive, this often. */
+  readonly holdsMs: number;
 }
 
 const INTERVALS: AgentIntervals = {
@@ -68,6 +83,7 @@ const INTERVALS: AgentIntervals = {
   rememberedGoalAfterMs: 5_000,
   restartBaseMs: 1_000,
   restartMaxMs: 60_000,
+  holdsMs: 5_000,
 };
 
 /** After a refusal the control plane is asked again this often: a credential comes back only when a person acts. */
@@ -75,9 +91,6 @@ const REFUSED_RETRY_MS = 60_000;
 
 /** What a report waits for processes that nobody has looked for or asked yet. Looking takes milliseconds; a lost disk must not make the host silent. */
 const FIRST_LOOK_MS = 3_000;
-
-/** Results that are kept in case their task comes again; far more than can be on the way at a time. */
-const REMEMBERED_TASKS = 1_000;
 
 /** The process beside mongod and mongos on a host. */
 export interface Agent {
@@ -111,7 +124,9 @@ class RunningAgent implements Agent {
   #authority: Authority = 'remembered';
   #polling: Promise<void> = Promise.resolve();
   #channelError: ChannelError | null = null;
-  readonly #taskResults = new Map<string, { readonly result: AgentTaskResult; sent: boolean }>();
+  readonly #results: TaskResults;
+  readonly #backups: BackupTasks;
+  readonly #holds: HoldWatch;
   #waiters: (() => void)[] = [];
   /** Reports are numbered by the life of the agent and within it. */
   #run = 1;
@@ -156,6 +171,61 @@ class RunningAgent implements Agent {
       heartbeatMs: this.#intervals.heartbeatMs,
       coalesceMs: 50,
     });
+    this.#results = new TaskResults({
+      send: (result) => this.#channel.reportTask(this.#credential!.credential, result),
+      logger: this.#logger,
+      retryMs: this.#intervals.heartbeatMs,
+    });
+    const notes = new HoldNotes(options.stateFolder);
+    this.#holds = new HoldWatch({
+      notes,
+      processes: () => this.#heldProcesses(),
+      takingFrom: (processId) => this.#backups.takingFrom(processId),
+      clock: this.#clock,
+      logger: this.#logger,
+      intervalMs: this.#intervals.holdsMs,
+    });
+    this.#backups = new BackupTasks({
+      host: this.#backupHost(notes),
+      clock: this.#clock,
+      onProgress: () => this.#reporter.notify(),
+      onHold: () => this.#holds.wake(),
+      onResult: (result) => {
+        this.#results.add(result);
+        this.#reporter.notify();
+      },
+    });
+  }
+
+  #backupHost(notes: HoldNotes): BackupHost | null {
+    const { snapshotStore, hostname, kms, storeTimes } = this.#options;
+    if (snapshotStore == null) return null;
+    return {
+      hostname,
+      store: snapshotStore,
+      member: (processId) => this.#supervisors.get(processId) ?? null,
+      openSealed: (sealed) => this.#sealingKey!.open(sealed),
+      kms: kms ?? {},
+      notes,
+      settle: (processId, run) => this.#holds.settle(processId, run),
+      clock: this.#clock,
+      logger: this.#logger,
+      keepAliveMs: this.#intervals.holdsMs,
+      ...storeTimes,
+    };
+  }
+
+  /** mongos has no files of its own. */
+  #heldProcesses(): HeldProcess[] {
+    return [...this.#supervisors.values()].flatMap((supervisor) => {
+      const { connection, goal } = supervisor;
+      if (connection === null || goal.kind === 'mongos') return [];
+      return {
+        processId: goal.id,
+        run: (db, command, limitMs) => connection.run(db, command, limitMs),
+        tell: (held) => supervisor.setHeld(held),
+      };
+    });
   }
 
   get hostId(): string | null {
@@ -175,11 +245,16 @@ class RunningAgent implements Agent {
     }
     this.#polling = this.#poll();
     this.#reporter.start();
+    this.#results.start();
+    this.#holds.start();
   }
 
   async stop({ processes }: { processes: 'leave' | 'stop' }): Promise<void> {
     this.#stopping.abort();
     await this.#polling;
+    // What they hold is given back while the processes still run.
+    await this.#backups.stop();
+    await Promise.all([this.#holds.stop(), this.#results.stop()]);
     if (processes === 'stop') await this.#stopProcesses();
     this.#reporter.stop();
     await Promise.all([...this.#supervisors.values()].map((supervisor) => supervisor.stop()));
@@ -234,7 +309,6 @@ class RunningAgent implements Agent {
         if (this.#channelError) this.#logger.info('the control plane answers again');
         this.#channelError = null;
         version = await this.#take(answer, version);
-        await this.#sendTaskResults();
         wait = this.#intervals.pollSeconds;
       } catch (error) {
         if (signal.aborted) return;
@@ -279,6 +353,7 @@ class RunningAgent implements Agent {
       this.#authority = 'confirmed';
     }
     for (const task of answer?.tasks ?? []) await this.#perform(task);
+    for (const taskId of answer?.cancelled ?? []) this.#cancel(taskId);
     return this.#authority === 'confirmed' ? (this.#goal?.version ?? 0) : 0;
   }
 
@@ -317,32 +392,19 @@ class RunningAgent implements Agent {
     supervisor.start();
   }
 
-  /** A task may come again, as long as its result has not arrived; it is done once. */
+  /** A task may come again, as long as its result has not arrived; it is done once. Work on snapshots runs beside: polling never waits for it. */
   async #perform(task: AgentTask): Promise<void> {
-    const known = this.#taskResults.get(task.id);
-    this.#taskResults.set(task.id, { result: known?.result ?? (await this.#resultOf(task)), sent: false });
+    if (this.#results.repeat(task.id)) return;
+    if (task.kind === 'tail-log') this.#results.add(await this.#tailLog(task));
+    else this.#backups.begin(task);
   }
 
-  async #sendTaskResults(): Promise<void> {
-    for (const entry of this.#taskResults.values()) {
-      if (entry.sent) continue;
-      try {
-        await this.#channel.reportTask(this.#credential!.credential, entry.result);
-      } catch (error) {
-        if (!(error instanceof ChannelError) || error.code !== 'CHANNEL.NOT_UNDERSTOOD') throw error;
-        // It would be refused again and again, and goals wait behind it.
-        this.#logger.error({ err: error, taskId: entry.result.taskId }, 'the result of a task was refused and is dropped');
-      }
-      entry.sent = true;
-    }
-    while (this.#taskResults.size > REMEMBERED_TASKS) this.#taskResults.delete(this.#taskResults.keys().next().value!);
+  #cancel(taskId: string): void {
+    if (this.#results.repeat(taskId)) return;
+    if (this.#backups.cancel(taskId) === 'unknown') this.#results.add(cancelledUnknown(taskId));
   }
 
-  async #resultOf(task: AgentTask): Promise<AgentTaskResult> {
-    if (task.kind !== 'tail-log') {
-      const detail = 'This agent takes no snapshots yet.';
-      return { taskId: task.id, outcome: 'failed', error: detail, lines: null, failure: { code: 'NO_SNAPSHOT_STORE', detail } };
-    }
+  async #tailLog(task: Extract<AgentTask, { kind: 'tail-log' }>): Promise<AgentTaskResult> {
     try {
       const supervisor = this.#supervisors.get(task.processId);
       if (!supervisor) return { taskId: task.id, outcome: 'failed', error: 'This host does not know the process.', lines: null };
@@ -371,6 +433,8 @@ class RunningAgent implements Agent {
       number: { run: this.#run, sequence: this.#sequence },
       processes: fitLogLines(processes),
       ...(this.#sealingKey !== null && { sealingKey: this.#sealingKey.publicJwk }),
+      snapshotStore: this.#options.snapshotStore?.description ?? null,
+      tasks: this.#backups.progress,
     };
   }
 

@@ -44,6 +44,8 @@ export interface ObservedFacts {
   readonly setMembers: ProcessObservation['setMembers'] | null;
   readonly shards: readonly string[] | null;
   readonly administrator: string | null;
+  /** A lock or a backup cursor on it. */
+  readonly held?: ProcessObservation['heldForBackup'] | null;
   readonly warnAfterMs: number;
   readonly now: number;
 }
@@ -86,6 +88,7 @@ export function observationOf(facts: ObservedFacts): ProcessObservation {
     ...(running && facts.setMembers != null && { setMembers: facts.setMembers }),
     ...(running && facts.shards !== null && { shards: [...facts.shards] }),
     ...(running && facts.administrator !== null && { administrator: facts.administrator }),
+    ...(running && facts.held != null && { heldForBackup: facts.held }),
   };
 }
 

@@ -6,6 +6,7 @@ import {
   type CommandOutcome,
   type Hello,
   type MongodAddress,
+  type MongodConnectionOptions,
   type StepUpChoice,
 } from '@atrest/mongod';
 import { BackgroundLoop } from '@atrest/platform-time';
@@ -109,8 +110,8 @@ export class ProcessProbe {
   }
 
   /** A connection to this process, or to another one of its cluster, with the login that there is for it. The caller closes it. */
-  connect(address?: MongodAddress): MongodConnection {
-    return new MongodConnection(connectionOptions(this.#options.goal(), this.#options.access(), address));
+  connect(address?: MongodAddress, limits: Pick<MongodConnectionOptions, 'timeoutMs' | 'longestAnswerMs'> = {}): MongodConnection {
+    return new MongodConnection({ ...connectionOptions(this.#options.goal(), this.#options.access(), address), ...limits });
   }
 
   start(): void {

@@ -2,6 +2,7 @@ import type { ProcessGoal, ProcessObservation } from '@atrest/contracts';
 import {
   optionValue,
   tailLog,
+  type MongodConnection,
   type MongodConnectionOptions,
   type ProcessIdentity,
   type SupervisedProcess,
@@ -19,6 +20,7 @@ import { observationOf, type LastEnd } from './process-observation.js';
 import { statusOf, type ProcessStatus } from './process-status.js';
 import { Restarts } from './restarts.js';
 import { endedBy, endOf } from './run-end.js';
+import type { BackupMember } from './snapshots/member.js';
 import { SupervisedRun } from './supervised-run.js';
 import type { SupervisedGoal, SupervisorContext } from './supervisor-context.js';
 
@@ -27,8 +29,11 @@ const EAGER_MS = 100;
 /** The longest time without a look: a process that was started by hand is found within it. */
 const LOOK_MS = 1_000;
 
+/** A lock or a cursor waits for a checkpoint, which takes minutes on a big, busy server. */
+const LONGEST_ANSWER_MS = 600_000;
+
 /** Brings one process to its goal and keeps it there. Decisions are {@link converge}'s; here are their effects. */
-export class ProcessSupervisor {
+export class ProcessSupervisor implements BackupMember {
   readonly #context: SupervisorContext;
   readonly #loop: BackgroundLoop;
   readonly #logger: Logger;
@@ -51,6 +56,10 @@ export class ProcessSupervisor {
   #timer: NodeJS.Timeout | undefined;
   #logPath: string | null = null;
   #access: OpenedAccess = NO_ACCESS;
+  #suspension: string | null = null;
+  #held: ProcessObservation['heldForBackup'] | null = null;
+  #isOver = false;
+  #afterRound: (() => void)[] = [];
 
   constructor(context: SupervisorContext, supervised: SupervisedGoal) {
     this.#context = context;
@@ -62,13 +71,64 @@ export class ProcessSupervisor {
     this.#loop = new BackgroundLoop({
       name: `process ${id}`,
       intervalMs: LOOK_MS,
-      run: () => this.#round(),
+      run: () =>
+        this.#round().finally(() => {
+          for (const resolve of this.#afterRound.splice(0)) resolve();
+        }),
       onError: (error) => this.#logger.error({ err: error }, 'looking after a process failed; it is tried again'),
     });
   }
 
+  /** What it should look like now: stopped while it is suspended, whatever was ordered. */
   get goal(): ProcessGoal {
-    return this.#supervised.goal;
+    const { goal } = this.#supervised;
+    return this.#suspension === null || goal.desired !== 'running' ? goal : { ...goal, desired: 'stopped', reason: this.#suspension };
+  }
+
+  get process(): ProcessIdentity | null {
+    const run = this.#run;
+    return run?.ready && run.stop === null ? run.process.identity : null;
+  }
+
+  connect(): MongodConnection {
+    if (this.#run === null) throw new TypeError('only a process that runs is connected to');
+    return this.#run.probe.connect(undefined, { timeoutMs: 10_000, longestAnswerMs: LONGEST_ANSWER_MS });
+  }
+
+  async suspend(reason: string, signal: AbortSignal): Promise<void> {
+    this.#suspension = reason;
+    this.#logger.info({ reason }, 'the process is suspended');
+    while (!this.#looked || this.#run !== null || this.#beginning) {
+      signal.throwIfAborted();
+      if (this.#isOver) throw new Error('The process is not looked after any more.');
+      this.#loop.wake();
+      await this.#nextRound(signal);
+    }
+  }
+
+  resume(): void {
+    if (this.#suspension === null) return;
+    this.#suspension = null;
+    this.#logger.info('the process is not suspended any more');
+    this.#loop.wake();
+  }
+
+  /** For questions beside those of the supervision; null while there is nobody to ask. */
+  get connection(): MongodConnection | null {
+    return this.process === null ? null : this.#run!.probe.connection;
+  }
+
+  /** What is held on the process for a backup. */
+  setHeld(held: ProcessObservation['heldForBackup'] | null): void {
+    this.#held = held;
+    this.#publish();
+  }
+
+  #nextRound(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      this.#afterRound.push(resolve);
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
   }
 
   start(): void {
@@ -80,6 +140,8 @@ export class ProcessSupervisor {
     clearTimeout(this.#timer);
     await this.#loop.stop();
     clearTimeout(this.#timer);
+    this.#isOver = true;
+    for (const resolve of this.#afterRound.splice(0)) resolve();
     await this.#run?.close();
   }
 
@@ -192,8 +254,8 @@ export class ProcessSupervisor {
       users: run?.view.users ?? null,
       administration: run?.administration ?? { busy: false, retryAt: 0, steppedUpAt: null },
     };
-    const { goal, authority } = this.#supervised;
-    return converge({ goal, authority, reality, settings: this.#context.settings, now: this.#context.ticks() });
+    const { authority } = this.#supervised;
+    return converge({ goal: this.goal, authority, reality, settings: this.#context.settings, now: this.#context.ticks() });
   }
 
   async #perform(action: Action): Promise<void> {
@@ -426,6 +488,7 @@ export class ProcessSupervisor {
       setMembers: run?.view.membership?.members ?? null,
       shards: run?.view.router?.shards ?? null,
       administrator: run?.view.users && 'administrator' in run.view.users ? run.view.users.administrator : null,
+      held: this.#held,
       warnAfterMs: this.#context.settings.warnAfterMs,
       now: this.#context.ticks(),
     });

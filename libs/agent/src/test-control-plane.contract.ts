@@ -31,6 +31,7 @@ export class TestControlPlane {
   #goal: HostGoal | null = null;
   #version = 0;
   #tasks: AgentTask[] = [];
+  #cancelled = new Set<string>();
   #waiting = new Set<() => void>();
   /** The secret of the agent that used the token. */
   enrolledBy: string | null = null;
@@ -90,6 +91,31 @@ export class TestControlPlane {
     for (const release of this.#waiting) release();
   }
 
+  /** Named in every answer until its result is here, as a control plane does. */
+  cancelTask(id: string): void {
+    this.#cancelled.add(id);
+    for (const release of this.#waiting) release();
+  }
+
+  /** The first result of a task; waits for it, only ends what hangs. */
+  async resultOf(taskId: string, limitMs = 90_000): Promise<AgentTaskResult> {
+    const end = AbortSignal.timeout(limitMs);
+    for (;;) {
+      const result = this.taskResults.find((each) => each.taskId === taskId);
+      if (result) return result;
+      if (end.aborted)
+        throw new Error(`Waited in vain for the result of a task; last seen: ${JSON.stringify(this.reports.at(-1), null, 1)}`);
+      await this.#change(end);
+    }
+  }
+
+  #change(end: AbortSignal): Promise<void> {
+    return new Promise<void>((resolve) => {
+      this.#watchers.push(resolve);
+      end.addEventListener('abort', () => resolve(), { once: true });
+    });
+  }
+
   /** The last report that belongs to the present goal, by process id. */
   get observed(): Map<string, ProcessObservation> | null {
     const report = this.reports.at(-1);
@@ -108,10 +134,7 @@ export class TestControlPlane {
       const { observed } = this;
       if (observed && satisfied(observed)) return observed;
       if (end.aborted) throw new Error(`Waited in vain for ${what}; last seen: ${JSON.stringify(this.reports.at(-1), null, 1)}`);
-      await new Promise<void>((resolve) => {
-        this.#watchers.push(resolve);
-        end.addEventListener('abort', () => resolve(), { once: true });
-      });
+      await this.#change(end);
     }
   }
 
@@ -141,6 +164,7 @@ export class TestControlPlane {
       case '/agent/v1/task-results':
         if (this.refusesResults) return void json(413, { error: 413, errorCode: 'PAYLOAD_TOO_LARGE', detail: 'No.' });
         this.taskResults.push(AgentTaskResultSchema.parse(JSON.parse(body)));
+        this.#cancelled.delete(this.taskResults.at(-1)!.taskId);
         break;
       default:
         throw new Error(`unknown path ${url.pathname}`);
@@ -150,7 +174,7 @@ export class TestControlPlane {
   }
 
   async #poll(refuse: () => void, version: number, waitSeconds: number, response: ServerResponse): Promise<void> {
-    const hasNews = () => this.#version > version || this.#tasks.length > 0;
+    const hasNews = () => this.#version > version || this.#tasks.length > 0 || this.#cancelled.size > 0;
     if (!hasNews() && waitSeconds > 0) {
       await new Promise<void>((resolve) => {
         const release = () => {
@@ -166,7 +190,11 @@ export class TestControlPlane {
     if (response.destroyed) return;
     if (this.revoked) return refuse();
     if (!hasNews()) return void response.writeHead(204).end();
-    const answer = PollResponseSchema.parse({ goal: this.#version > version ? this.#goal : null, tasks: this.#tasks.splice(0) });
+    const answer = PollResponseSchema.parse({
+      goal: this.#version > version ? this.#goal : null,
+      tasks: this.#tasks.splice(0),
+      cancelled: [...this.#cancelled],
+    });
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
   }
 }

@@ -1,0 +1,244 @@
+// A host with members, a snapshot store and a customer key in the development KMS, for suites of the agent's work on snapshots.
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  newObjectId,
+  type AgentTaskResult,
+  type BackupFailureCode,
+  type BackupTask,
+  type DeleteSnapshotsTask,
+  type KeyAccessSecret,
+  type ProcessGoal,
+  type ProveSnapshotTask,
+  type TakeSnapshotTask,
+} from '@atrest/contracts';
+import { AwsKeyProvider, CallLimiters, sleepFor, type WrappedBlob } from '@atrest/kms';
+import { Metrics } from '@atrest/platform-metrics';
+import { systemClock } from '@atrest/platform-time';
+import {
+  FolderObjectStore,
+  openEpoch,
+  unsealedDataKeys,
+  type DataKeyWrapper,
+  type EpochKeys,
+  type LeaseTimes,
+  type ObjectStore,
+} from '@atrest/snapshot-store';
+import { DevelopmentKms, type Credentials } from '@atrest/testing';
+import { CompactEncrypt, importJWK } from 'jose';
+import type { AgentOptions } from '../agent.js';
+import { running, writable } from '../test-goals.contract.js';
+import { TestHost } from '../test-host.contract.js';
+import { folderStore } from './store-settings.js';
+
+/** Leases that a test does not wait for. */
+export const QUICK_LEASES: LeaseTimes = { renewMs: 100, expiryMs: 60_000, settleMs: 1 };
+
+type Member = ProcessGoal & { dbPath: string };
+
+export class TestBackups {
+  readonly projectId = newObjectId();
+  readonly epochId = newObjectId();
+  readonly host: TestHost;
+  readonly kms: DevelopmentKms;
+  readonly keyId: string;
+  readonly credentials: Credentials;
+  goals: Member[] = [];
+
+  private constructor(host: TestHost, kms: DevelopmentKms, keyId: string) {
+    this.host = host;
+    this.kms = kms;
+    this.keyId = keyId;
+    this.credentials = kms.createAccessKey();
+  }
+
+  static async open(): Promise<TestBackups> {
+    const host = await TestHost.open();
+    const kms = await DevelopmentKms.start({});
+    const backups = new TestBackups(host, kms, kms.createKey({ region: 'eu-central-1' }).keyId);
+    await mkdir(backups.storeFolder);
+    return backups;
+  }
+
+  async close(): Promise<void> {
+    await this.host.close(this.goals);
+    await this.kms.close();
+  }
+
+  get storeFolder(): string {
+    return join(this.host.folder, 'store');
+  }
+
+  options(change: Partial<AgentOptions> = {}): Partial<AgentOptions> {
+    const { intervals } = this.host.options();
+    return {
+      snapshotStore: { ...folderStore(this.storeFolder), threads: 1 },
+      kms: { aws: { endpoint: this.kms.url } },
+      intervals: { ...intervals, holdsMs: 100 },
+      storeTimes: { leaseTimes: QUICK_LEASES, graceMs: 0 },
+      ...change,
+    };
+  }
+
+  /** A running replica set with some documents; the agent looks after it. */
+  async startSet(size: number, change: Partial<AgentOptions> = {}, extraArguments: readonly string[] = []): Promise<Member[]> {
+    const members = await this.host.replicaSet('rs0', size);
+    const [{ clusterId }] = members as [Member];
+    this.goals = members.map((goal) => ({ ...goal, clusterId, extraArguments: [...goal.extraArguments, ...extraArguments] }));
+    this.host.controlPlane.order(this.goals);
+    await this.startAgent(change);
+    await this.host.controlPlane.until('the set to be writable', writable(this.goals));
+    if (size > 1) await this.secondary();
+    return this.goals;
+  }
+
+  async startAgent(change: Partial<AgentOptions> = {}): Promise<void> {
+    await this.host.startAgent(this.options(change));
+    await this.host.controlPlane.until('its processes to run', running(this.goals));
+  }
+
+  get url(): string {
+    return `mongodb://${this.goals.map((goal) => `127.0.0.1:${goal.port}`).join(',')}/?replicaSet=rs0`;
+  }
+
+  async secondary(): Promise<Member> {
+    const isSecondary = (id: string) => (observed: Map<string, { memberState: string | null }>) =>
+      observed.get(id)?.memberState === 'SECONDARY';
+    const observed = await this.host.controlPlane.until('a secondary', (seen) => this.goals.some((goal) => isSecondary(goal.id)(seen)));
+    return this.goals.find((goal) => isSecondary(goal.id)(observed))!;
+  }
+
+  async primary(): Promise<Member> {
+    const observed = await this.host.controlPlane.until('a primary', (seen) => this.goals.some((goal) => seen.get(goal.id)?.writable));
+    return this.goals.find((goal) => observed.get(goal.id)!.writable)!;
+  }
+
+  async insert(from: number, count: number, padding = 200): Promise<void> {
+    const documents = Array.from({ length: count }, (_, n) => ({ n: from + n, text: 'x'.repeat(padding) }));
+    await this.host
+      .client(this.url)
+      .db('shop')
+      .collection('orders')
+      .insertMany(documents, { writeConcern: { w: 'majority' } });
+  }
+
+  /** Sealed for the host, by the key in its last report. */
+  async seal(secret: object): Promise<string> {
+    const { controlPlane } = this.host;
+    await controlPlane.until('a report with the key of the host', () => controlPlane.reports.at(-1)?.sealingKey !== undefined);
+    const key = await importJWK({ ...controlPlane.reports.at(-1)!.sealingKey! }, 'ECDH-ES');
+    return new CompactEncrypt(Buffer.from(JSON.stringify(secret))).setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM' }).encrypt(key);
+  }
+
+  access(): Extract<KeyAccessSecret['access'], { provider: 'AWS' }> {
+    const { accessKeyId, secretAccessKey } = this.credentials;
+    return { provider: 'AWS', keyId: this.keyId, region: 'EU_CENTRAL_1', accessKeyId, secretAccessKey };
+  }
+
+  /** With access to the customer key for this task, unless something else is asked for. */
+  async #withAccess<Task extends BackupTask>(task: Task, secret: Partial<KeyAccessSecret> = {}): Promise<Task> {
+    if (task.encryptionKeyId === null || task.keyAccess !== null) return task;
+    const { id: taskId, projectId, encryptionKeyId } = task;
+    return { ...task, keyAccess: await this.seal({ taskId, projectId, encryptionKeyId, access: this.access(), ...secret }) };
+  }
+
+  #common() {
+    const [member] = this.goals;
+    return {
+      id: newObjectId(),
+      projectId: this.projectId,
+      clusterId: member!.clusterId,
+      epochId: this.epochId,
+      encryptionKeyId: this.keyId,
+      keyAccess: null,
+    };
+  }
+
+  async takeTask(
+    member: ProcessGoal,
+    change: Partial<TakeSnapshotTask> = {},
+    secret: Partial<KeyAccessSecret> = {},
+  ): Promise<TakeSnapshotTask> {
+    const task: TakeSnapshotTask = {
+      ...this.#common(),
+      kind: 'take-snapshot',
+      processId: member.id,
+      clusterName: 'shop',
+      snapshotId: newObjectId(),
+      parentSnapshotId: null,
+      methods: ['backupCursor', 'fsyncLock'],
+      readLimit: null,
+      uploadLimit: null,
+      maxFiles: 100_000,
+      proofBlocks: 20,
+      labels: { clusterName: 'shop' },
+      ...change,
+    };
+    return this.#withAccess(task, secret);
+  }
+
+  async proveTask(snapshotId: string, change: Partial<ProveSnapshotTask> = {}): Promise<ProveSnapshotTask> {
+    return this.#withAccess({ ...this.#common(), kind: 'prove-snapshot', snapshotId, share: 1, proofBlocks: 20, ...change });
+  }
+
+  async deleteTask(snapshotIds: string[], change: Partial<DeleteSnapshotsTask> = {}): Promise<DeleteSnapshotsTask> {
+    return this.#withAccess({ ...this.#common(), kind: 'delete-snapshots', snapshotIds, ...change });
+  }
+
+  async result(task: BackupTask): Promise<AgentTaskResult> {
+    this.host.controlPlane.giveTask(task);
+    return this.host.controlPlane.resultOf(task.id);
+  }
+
+  async failureOf(task: BackupTask): Promise<{ code: BackupFailureCode; detail: string }> {
+    const { outcome, failure } = await this.result(task);
+    if (outcome !== 'failed' || failure === undefined) throw new Error(`the task did not fail: ${outcome}`);
+    return failure;
+  }
+
+  async openStore(): Promise<ObjectStore> {
+    return FolderObjectStore.open(this.storeFolder, new Date());
+  }
+
+  /** What lies in the store below the epoch, without the leases of who works there. */
+  async stored(part = ''): Promise<string[]> {
+    const store = await this.openStore();
+    const keys: string[] = [];
+    for await (const { key } of store.list(`epochs/${this.epochId}/${part}`)) keys.push(key);
+    return keys.sort();
+  }
+
+  /** The keys of the epoch, with the customer key. */
+  async keys(epochId = this.epochId): Promise<EpochKeys> {
+    const store = await this.openStore();
+    const { access } = { access: this.access() };
+    const limiters = new CallLimiters({ clock: systemClock, sleep: sleepFor, quotaOf: () => 1_000 });
+    const provider = new AwsKeyProvider(
+      { keyId: access.keyId, region: 'EU_CENTRAL_1', accessKeyId: access.accessKeyId, secretAccessKey: access.secretAccessKey },
+      { limiters, metrics: new Metrics({ defaultMetrics: false }), endpoint: this.kms.url },
+    );
+    try {
+      const wrapper: DataKeyWrapper<WrappedBlob> = provider;
+      return (await openEpoch(store, epochId, wrapper)).keys;
+    } finally {
+      provider.close();
+    }
+  }
+
+  async unsealedKeys(epochId = this.epochId): Promise<EpochKeys> {
+    return (await openEpoch(await this.openStore(), epochId, unsealedDataKeys)).keys;
+  }
+
+  /** What holds a member for a backup by its own account: an open cursor, or how often its writes are locked. */
+  async holdsOf(member: ProcessGoal): Promise<{ cursors: number; locked: boolean }> {
+    const admin = this.host.client(`mongodb://127.0.0.1:${member.port}/?directConnection=true`).db('admin');
+    const pipeline = [{ $currentOp: { idleCursors: true, allUsers: true } }, { $match: { type: 'idleCursor' } }];
+    const { cursor } = await admin.command({ aggregate: 1, pipeline, cursor: {} });
+    const cursors = (cursor.firstBatch as { cursor?: { originatingCommand?: { pipeline?: object[] } } }[]).filter(
+      (each) => '$backupCursor' in (each.cursor?.originatingCommand?.pipeline?.[0] ?? {}),
+    ).length;
+    return { cursors, locked: (await admin.command({ currentOp: 1 }))['fsyncLock'] === true };
+  }
+}
+
+export const NOT_HELD = { cursors: 0, locked: false };
