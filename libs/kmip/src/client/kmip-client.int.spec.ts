@@ -162,7 +162,7 @@ describe('KMIP client', () => {
       ['a promise', { kind: 'pending' }, 'KMIP.OPERATION_FAILED'],
     ];
     it.each(cases)('gives a typed error for %s, and works again after it', async (_, fault, code) => {
-      client = open({ answerTimeoutMs: 1_000 });
+      client = open({ answerTimeoutMs: 2_000 });
       const { id } = server.createKey();
       expect(await stateOf(client, id)).toBe(State.Active);
       server.inject({ ...fault, operations: ['GetAttributes'] });
@@ -198,7 +198,7 @@ describe('KMIP client', () => {
     });
 
     it('F21 a half-open connection is given up after one deadline, and a new one asked', async () => {
-      client = open({ answerTimeoutMs: 1_000 });
+      client = open({ answerTimeoutMs: 2_000 });
       const { id } = server.createKey();
       expect(await stateOf(client, id)).toBe(State.Active);
       server.inject({ kind: 'hang', count: 1 });
@@ -206,7 +206,7 @@ describe('KMIP client', () => {
     });
 
     it('does not repeat on a dead connection what changes something', async () => {
-      client = open({ answerTimeoutMs: 1_000 });
+      client = open({ answerTimeoutMs: 2_000 });
       await client.request('Query', { functions: [] });
       const before = server.calls.length;
       server.inject({ kind: 'end' });
@@ -250,7 +250,7 @@ describe('KMIP client', () => {
     let second: DevelopmentKmipServer;
     beforeEach(async () => {
       second = await start();
-      client = open({ hosts: [server.host, second.host], handshakeTimeoutMs: 1_500, answerTimeoutMs: 1_500 });
+      client = open({ hosts: [server.host, second.host], handshakeTimeoutMs: 2_000, answerTimeoutMs: 2_000 });
     });
 
     it.each<[string, KmipFault]>([

@@ -194,7 +194,7 @@ describe('a role of the customer in AWS', () => {
     ],
   ];
   it.each(faults)('AWS STS: %s', async (_, fault, expected) => {
-    const provider = open({ requestTimeoutMs: 500 });
+    const provider = open({ requestTimeoutMs: 2_000 });
     kms.inject(fault);
     expect(await proof(provider)).toBe(expected);
     kms.clearFaults();

@@ -21,7 +21,7 @@ describe('connections to AWS that keys share', () => {
 
   beforeEach(async () => {
     kms = await DevelopmentKms.start();
-    connections = new AwsConnections({ requestTimeoutMs: 500 });
+    connections = new AwsConnections({ requestTimeoutMs: 2_000 });
     sockets = [];
     // Counts connections, which the development KMS does not tell.
     const relay = createServer((socket) => {

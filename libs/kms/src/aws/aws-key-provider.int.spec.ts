@@ -114,7 +114,7 @@ describe('AWS KMS under faults', () => {
     ['an unknown error', { kind: 'error', status: 400, name: 'QuantumFluxException', message: '?' }, 'transient UNCLASSIFIED'],
   ];
   it.each(faults)('%s', async (_, fault, expected) => {
-    const provider = open({}, { requestTimeoutMs: 500, connectionTimeoutMs: 2_000 });
+    const provider = open({}, { requestTimeoutMs: 2_000, connectionTimeoutMs: 2_000 });
     const canary = await proven(provider);
     kms.inject(fault);
     expect(short(await checkCanary(provider, canary, context))).toBe(expected);

@@ -160,7 +160,7 @@ describe('Azure Key Vault under faults', () => {
   describe.each(['unwrapKey', 'token'] as const)('at the request %s', (operation) => {
     it.each(faults)('%s', async (_, fault, expected) => {
       const canary = await stage.proven(stage.open());
-      const provider = stage.open({}, { requestTimeoutMs: 500 });
+      const provider = stage.open({}, { requestTimeoutMs: 2_000 });
       azure.inject({ ...fault, operations: [operation] });
       expect(short(await checkCanary(provider, canary, context))).toBe(expected);
       azure.clearFaults();

@@ -65,7 +65,7 @@ describe('KMIP under faults', () => {
   });
 
   const open = (change: Partial<KmipKeySettings> = {}, options: Partial<KmipKeyProviderOptions> = {}): KmipKeyProvider => {
-    const timeouts = { handshakeTimeoutMs: 2_000, answerTimeoutMs: 1_000 };
+    const timeouts = { handshakeTimeoutMs: 4_000, answerTimeoutMs: 2_000 };
     const provider = new KmipKeyProvider({ keyId, ...settings, ...change }, { limiters, metrics, ...timeouts, ...options });
     opened.push(provider);
     return provider;

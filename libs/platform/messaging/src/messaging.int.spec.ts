@@ -353,7 +353,7 @@ describe('the inbox', () => {
       );
       return undefined;
     });
-    const consumer = await open({ service: 'consumer', handlers: [handler], options: { handlerTimeoutMs: 50 } });
+    const consumer = await open({ service: 'consumer', handlers: [handler], options: { handlerTimeoutMs: 300 } });
     const publisher = await open({ service: 'publisher' });
     await publisher.publish(changed, { id: 'a', revision: 1 });
     await whenEffects(consumer, 1);
