@@ -8,7 +8,7 @@ import { rows } from '@atrest/platform-persistence';
 import { KAFKA_START_LIMIT_MS, kafkaAvailable, testDatabase, testKafka, waitFor, type TestKafka } from '@atrest/testing';
 import kafkajs, { type KafkaMessage } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test, onTestFinished } from 'vitest';
-import { KafkaTransport, ServiceRunningError } from './index.js';
+import { KafkaTransport, ServiceRunningError, TopicMismatchError } from './index.js';
 
 const logger = createLogger({ service: 'test', level: 'error' });
 
@@ -89,6 +89,52 @@ describe.skipIf(!(await kafkaAvailable()))('Apache Kafka', () => {
     expect([large!.value, header(large!, 'x-atrest-dlq-cut')]).toEqual([null, 'true']);
     await service.stop();
     await transport.close();
+  });
+
+  test('topics are made as declared; each difference of one that is there is named with what to do, and nothing is sent', async () => {
+    const admin = new kafkajs.Kafka({ brokers: [...kafka.brokers], logLevel: kafkajs.logLevel.NOTHING }).admin();
+    await admin.connect();
+    onTestFinished(() => admin.disconnect());
+    const run = randomUUID();
+    const declared = (name: string, compacted: boolean): Topic => ({
+      name: `test.${run}.${name}`,
+      partitions: 3,
+      compacted,
+      retentionDays: 7,
+      description: 'of one test',
+    });
+    const [kept, state] = [declared('kept', false), declared('state', true)];
+    const send = async (topics: readonly Topic[]): Promise<void> => {
+      const transport = new KafkaTransport({ brokers: kafka.brokers, clientId: 'test', logger, topics, groupPrefix: run });
+      try {
+        await transport.send([]);
+        expect(await transport.readiness()).toEqual({ ok: true });
+      } finally {
+        await transport.close();
+      }
+    };
+    await send([kept, state]);
+    const { topics } = await admin.fetchTopicMetadata({ topics: [kept.name, state.name] });
+    expect(topics.map(({ partitions }) => partitions.length)).toEqual([3, 3]);
+    await send([kept, state]);
+
+    const day = 86_400_000;
+    const alter = (topic: Topic, name: string, value: string): Promise<unknown> =>
+      admin.alterConfigs({
+        validateOnly: false,
+        resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic.name, configEntries: [{ name, value }] }],
+      });
+    await alter(kept, 'retention.ms', String(day));
+    await alter(state, 'cleanup.policy', 'delete');
+    const problems = await send([{ ...kept, partitions: 12 }, state]).then(
+      () => [],
+      (error: unknown) => (error instanceof TopicMismatchError ? error.problems : [String(error)]),
+    );
+    expect(problems).toEqual([
+      expect.stringMatching(/kept has 3 partitions, declared are 12: .*recreate the topic/),
+      expect.stringMatching(/kept has retention\.ms=86400000, declared is 604800000: .*alter the topic's configuration/),
+      expect.stringMatching(/state has cleanup\.policy=delete, declared is compact: .*alter the topic's configuration/),
+    ]);
   });
 
   test('projections are rebuilt from a compacted topic, and only what is missing comes back', async () => {

@@ -42,7 +42,8 @@ export async function ensureTopics(admin: Admin, topics: readonly Topic[], repli
     });
   }
   const present = topics.filter((topic) => existing.has(topic.name));
-  const problems = present.length === 0 ? [] : [...(await partitionProblems(admin, present)), ...(await policyProblems(admin, present))];
+  const problems =
+    present.length === 0 ? [] : [...(await partitionProblems(admin, present)), ...(await configurationProblems(admin, present))];
   if (problems.length > 0) throw new TopicMismatchError(problems);
 }
 
@@ -57,16 +58,32 @@ async function partitionProblems(admin: Admin, topics: readonly Topic[]): Promis
     );
 }
 
-async function policyProblems(admin: Admin, topics: readonly Topic[]): Promise<string[]> {
+async function configurationProblems(admin: Admin, topics: readonly Topic[]): Promise<string[]> {
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
-    resources: topics.map((topic) => ({ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic.name, configNames: ['cleanup.policy'] })),
+    resources: topics.map((topic) => ({
+      type: kafkajs.ConfigResourceTypes.TOPIC,
+      name: topic.name,
+      configNames: configurationOf(topic).map(({ name }) => name),
+    })),
   });
-  const policies = new Map(resources.map((resource) => [resource.resourceName, resource.configEntries[0]?.configValue]));
-  return topics
-    .filter((topic) => policies.get(topic.name) !== (topic.compacted ? 'compact' : 'delete'))
-    .map(
-      (topic) =>
-        `${topic.name} has cleanup.policy=${policies.get(topic.name)}, declared is ${topic.compacted ? 'compact' : 'delete'}: alter the topic's configuration`,
-    );
+  const found = new Map(
+    resources.flatMap(({ resourceName, configEntries }) =>
+      configEntries.map(({ configName, configValue }) => [`${resourceName} ${configName}`, configValue] as const),
+    ),
+  );
+  return topics.flatMap((topic) =>
+    configurationOf(topic).flatMap(({ name, value }) => {
+      const actual = found.get(`${topic.name} ${name}`);
+      return actual === value
+        ? []
+        : [`${topic.name} has ${name}=${actual}, declared is ${value}: ${WHY[name]}; alter the topic's configuration`];
+    }),
+  );
 }
+
+const WHY: Readonly<Record<string, string>> = {
+  'cleanup.policy': 'projections are rebuilt from compacted topics, and the events of others are each of their own worth',
+  // The inbox forgets ids after 14 days.
+  'retention.ms': 'events that a service has not read yet would be lost earlier, or come again after their ids are forgotten',
+};
