@@ -40,6 +40,9 @@ keyProviderContract(
   { aliases: false },
 );
 
+/** In whole seconds. */
+const daysFromNow = (days: number): Date => new Date((Math.floor(Date.now() / 1_000) + days * 86_400) * 1_000);
+
 describe('Google Cloud KMS', () => {
   const stage = gcpStage();
 
@@ -71,7 +74,7 @@ describe('Google Cloud KMS', () => {
   });
 
   it('F02 Google Cloud: describes state, planned destruction and rotation', async () => {
-    const nextRotationAt = new Date('2027-02-01T00:00:00Z');
+    const nextRotationAt = daysFromNow(64);
     const rotated = stage.kms.createKey({ rotationPeriodSeconds: 90 * 24 * 3_600, nextRotationAt });
     const provider = stage.open({ keyVersionResourceID: rotated.version });
     expect(await provider.describe()).toMatchObject({
@@ -85,7 +88,7 @@ describe('Google Cloud KMS', () => {
       deletionDate: null,
       rotation: { automatic: true, periodDays: 90, nextRotationAt },
     });
-    const at = new Date('2026-12-24T18:00:00.250Z');
+    const at = new Date(daysFromNow(24).getTime() + 250);
     stage.kms.scheduleDestruction(rotated.version, at);
     expect(await provider.describe()).toMatchObject({ state: 'PENDING_DELETION', deletionDate: at });
     expect((await stage.open().describe()).rotation).toEqual({ automatic: false, periodDays: null, nextRotationAt: null });
