@@ -3,6 +3,7 @@ import { BackgroundLoop, type Clock } from '@atrest/platform-time';
 import type { Breaker } from './breaker/breaker.js';
 import type { CheckHistory } from './check-history.js';
 import type { KeyAccess } from './key-access.js';
+import type { KeyAccessRequestRepository } from './key-access/key-access-request.repository.js';
 import type { KeyConfigurationRepository } from './key-configuration.repository.js';
 import type { MonitorMetrics } from './monitor-metrics.js';
 
@@ -18,12 +19,13 @@ export interface HousekeepingOptions {
   readonly history: CheckHistory;
   readonly access: KeyAccess;
   readonly breaker: Breaker;
+  readonly requests: KeyAccessRequestRepository;
   readonly metrics: MonitorMetrics;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** What is done once a minute beside the checks: credentials are sealed anew, incidents closed, old history goes, ages are measured. */
+/** What is done once a minute beside the checks: credentials are sealed anew, incidents closed, old history and answered requests go, ages are measured. */
 export class Housekeeping {
   private readonly loop: BackgroundLoop;
   /** Warned of already, so that a seal that cannot be opened is not logged each minute. */
@@ -52,8 +54,9 @@ export class Housekeeping {
     await this.reseal();
     await this.options.breaker.closeWhenDecided();
     metrics.oldestProof(await repository.oldestProof(), clock.now());
+    const answered = await this.options.requests.prune(new Date(clock.now().getTime() - DAY_MS), PRUNE_BATCH);
     const pruned = await history.prune(new Date(clock.now().getTime() - HISTORY_DAYS * DAY_MS), PRUNE_BATCH);
-    return pruned === PRUNE_BATCH ? 'again' : undefined;
+    return pruned === PRUNE_BATCH || answered === PRUNE_BATCH ? 'again' : undefined;
   }
 
   private async reseal(): Promise<void> {

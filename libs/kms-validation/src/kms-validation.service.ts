@@ -13,6 +13,10 @@ import { CHANGED_CHANNEL, EncryptionAtRestUseCases } from './encryption-at-rest.
 import { Housekeeping } from './housekeeping.js';
 import { CheckedKeyRepository } from './checked-key.repository.js';
 import { KeyAccess, type ProviderFactories } from './key-access.js';
+import { KeyAccessAnswers } from './key-access/key-access-answers.js';
+import { keyAccessConsumes, keyAccessHandlers, keyAccessIgnores, KEY_ACCESS_CHANNEL } from './key-access/key-access-handlers.js';
+import { KeyAccessMetrics } from './key-access/key-access-metrics.js';
+import { KeyAccessRequestRepository } from './key-access/key-access-request.repository.js';
 import { KeyConfigurationRepository } from './key-configuration.repository.js';
 import { kmsValidationModule } from './kms-validation.module.js';
 import { KeyConfigurations1795392100000 } from './migrations/1795392100000-key-configurations.js';
@@ -20,6 +24,7 @@ import { CheckedKeys1795480500000 } from './migrations/1795480500000-checked-key
 import { AccessRoles1795480700000 } from './migrations/1795480700000-access-roles.js';
 import { KeyProspects1795480800000 } from './migrations/1795480800000-key-prospects.js';
 import { MissingKeys1795480900000 } from './migrations/1795480900000-missing-keys.js';
+import { KeyAccessRequests1795481200000 } from './migrations/1795481200000-key-access-requests.js';
 import { ValidityPolicies1795480600000 } from './migrations/1795480600000-validity-policies.js';
 import { MonitorMetrics } from './monitor-metrics.js';
 import { compileValidityPolicy, type ValidityPolicy } from './policy-settings.js';
@@ -77,6 +82,7 @@ export interface KmsValidationService extends Service {
   readonly validityPolicies: ValidityPolicies;
   readonly cloudProviderAccess: CloudProviderAccess;
   readonly kmsEvents: KmsEvents;
+  readonly keyAccessAnswers: KeyAccessAnswers;
 }
 
 /** This service's own tables, without those of messaging and access. */
@@ -87,6 +93,7 @@ export const kmsValidationMigrations = [
   AccessRoles1795480700000,
   KeyProspects1795480800000,
   MissingKeys1795480900000,
+  KeyAccessRequests1795481200000,
 ];
 
 /** Key configurations and their validity checks (DESIGN: kms-validation), ready to start. Throws `ValidityPolicyError` for an unusable policy. */
@@ -110,7 +117,7 @@ export async function createKmsValidationService(
   const projects = new ProjectProjection(database);
   const clusters = new ClusterProjection();
   const keys = new CheckedKeyRepository(database);
-  const { factories, proveAwsRole, close: closeAdapters } = adapters({ clock, metrics }, options);
+  const { factories, proveAwsRole, roleSessions, close: closeAdapters } = adapters({ clock, metrics }, options);
   const roles = new AccessRoleRepository(database);
   const access = new KeyAccess(options.sealingKeys, { ...factories, ...options.providerFactories }, roles);
   const limits = {
@@ -126,7 +133,9 @@ export async function createKmsValidationService(
   const shared = { database, repository, keys, history, publisher, access, roles, policies, breaker, clusters, clock, logger };
   const concurrency = options.checks?.concurrency ?? 64;
   const monitor = new ValidityMonitor({ ...shared, ...limits, metrics: monitorMetrics, random: Math.random, concurrency });
-  const housekeeping = new Housekeeping({ ...shared, metrics: monitorMetrics });
+  const requests = new KeyAccessRequestRepository(database);
+  const housekeeping = new Housekeeping({ ...shared, requests, metrics: monitorMetrics });
+  const keyAccessAnswers = new KeyAccessAnswers({ ...shared, requests, sessions: roleSessions, metrics: new KeyAccessMetrics(metrics) });
   const useCases = new EncryptionAtRestUseCases({
     ...shared,
     projects,
@@ -149,19 +158,20 @@ export async function createKmsValidationService(
     service: 'kms-validation',
     database,
     transport,
-    consumes: [...projectionConsumes, ...accessConsumes],
+    consumes: [...projectionConsumes, ...accessConsumes, ...keyAccessConsumes],
     handlers: [
       ...projectionHandlers({ projects, clusters, repository, keys, policyRepository, roles, missingKeys, publisher, clock }),
       ...accessHandlers(store),
+      ...keyAccessHandlers(requests, clock),
     ],
-    ignores: projectionIgnores,
+    ignores: [...projectionIgnores, ...keyAccessIgnores],
     clock,
     logger,
     metrics,
   });
   const guard = accessModule({ store, clock, logger, issuer: options.issuer, projects });
 
-  let stopListening: (() => Promise<void>) | undefined;
+  const listeners: (() => Promise<void>)[] = [];
   return {
     name: 'kms-validation',
     module: kmsValidationModule(guard, { useCases, validityPolicies, cloudProviderAccess, kmsEvents }),
@@ -172,17 +182,22 @@ export async function createKmsValidationService(
     validityPolicies,
     cloudProviderAccess,
     kmsEvents,
+    keyAccessAnswers,
     async start() {
       await messaging.start();
-      stopListening = await database.listen(CHANGED_CHANNEL, () => monitor.wake());
+      listeners.push(
+        await database.listen(CHANGED_CHANNEL, () => monitor.wake()),
+        await database.listen(KEY_ACCESS_CHANNEL, () => keyAccessAnswers.wake()),
+      );
       const now = clock.now();
       await keys.bringForward(new Date(now.getTime() + policy.intervalMs), now);
       monitor.start();
       housekeeping.start();
+      keyAccessAnswers.start();
     },
     async stop() {
-      await stopListening?.();
-      await Promise.all([monitor.stop(), housekeeping.stop()]);
+      for (const end of listeners.splice(0)) await end();
+      await Promise.all([monitor.stop(), housekeeping.stop(), keyAccessAnswers.stop()]);
       closeAdapters();
       await messaging.stop();
       await database.close();

@@ -41,7 +41,8 @@ export {
   type AwsKeySettings,
 } from './aws/aws-key-provider.js';
 export { AwsConnections, type AwsConnectionLimits } from './aws/aws-connections.js';
-export { awsStsRequestQuotaOf, requireAwsRole, type AwsCredentials, type AwsRole } from './aws/aws-assumed-role.js';
+export { awsStsRequestQuotaOf, requireAwsRole, type AwsCredentials, type AwsRole, type AwsSession } from './aws/aws-assumed-role.js';
+export { awsRoleSession } from './aws/aws-role-session.js';
 export { machineAwsCredentials } from './aws/aws-machine-credentials.js';
 export { classifyAwsError, type AwsErrorContext } from './aws/aws-error-classification.js';
 export { GcpConnections, type GcpEndpoint } from './gcp/gcp-connections.js';

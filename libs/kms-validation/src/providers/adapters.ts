@@ -2,6 +2,7 @@ import {
   AwsConnections,
   AwsKeyProvider,
   awsRequestQuotaOf,
+  awsRoleSession,
   awsStsRequestQuotaOf,
   AzureKeyProvider,
   azureRequestQuotaOf,
@@ -24,6 +25,7 @@ import {
 import type { Metrics } from '@atrest/platform-metrics';
 import type { Clock } from '@atrest/platform-time';
 import type { AwsRoleProof } from '../access-roles/cloud-provider-access.js';
+import type { RoleSessions } from '../key-access/access-for-agent.js';
 import type { KeyReference, ProviderFactories } from '../key-access.js';
 import { atlasRegionOf } from './aws-settings.js';
 import { kmipHosts, kmipPort, mayBeAnAppliance } from './kmip-settings.js';
@@ -48,6 +50,7 @@ export interface AdapterSettings {
 export interface Adapters {
   readonly factories: ProviderFactories;
   readonly proveAwsRole: AwsRoleProof;
+  readonly roleSessions: RoleSessions;
   /** Closes connections that keys share. Clients of single keys are closed by who made them, before. */
   readonly close: () => void;
 }
@@ -93,11 +96,14 @@ export function adapters({ clock, metrics }: { readonly clock: Clock; readonly m
       return new KmipKeyProvider(access, { limiters: kmip, metrics, now: () => clock.now(), allowAddress: mayBeAnAppliance, ...o.kmip });
     },
   };
+  const roleSessions: RoleSessions = {
+    open: (role, region, seconds) => awsRoleSession({ role, region, seconds }, { ...awsOptions, connections: awsConnections }),
+  };
   const close = (): void => {
     awsConnections.close();
     gcpConnections.close();
   };
-  return { factories, proveAwsRole: (role) => proveAwsRole(role, awsOptions), close };
+  return { factories, proveAwsRole: (role) => proveAwsRole(role, awsOptions), roleSessions, close };
 }
 
 /**

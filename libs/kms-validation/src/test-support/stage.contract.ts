@@ -16,7 +16,7 @@ import {
 import { AwsKeyProvider, awsRequestQuotaOf, CallLimiters, type AtlasAwsRegion } from '@atrest/kms';
 import { SealingKeys } from '@atrest/platform-auth';
 import { createLogger } from '@atrest/platform-logging';
-import { EmbeddedTransport, EventPublisher } from '@atrest/platform-messaging';
+import { EmbeddedTransport, EventPublisher, type EventHandler } from '@atrest/platform-messaging';
 import { Metrics } from '@atrest/platform-metrics';
 import { rows, ServiceDatabase } from '@atrest/platform-persistence';
 import { SimulatedClock } from '@atrest/platform-time';
@@ -24,6 +24,8 @@ import { DevelopmentKms, testDatabase, type Credentials, type TestDatabase } fro
 import { AccessRoleRepository } from '../access-roles/access-role.repository.js';
 import { CheckedKeyRepository } from '../checked-key.repository.js';
 import type { KeyReference, ProviderFactories } from '../key-access.js';
+import { keyAccessHandlers } from '../key-access/key-access-handlers.js';
+import { KeyAccessRequestRepository } from '../key-access/key-access-request.repository.js';
 import { KeyConfigurationRepository } from '../key-configuration.repository.js';
 import { createKmsValidationService, type KmsValidationOptions, type KmsValidationService } from '../kms-validation.service.js';
 import { ProjectPolicyRepository } from '../project-policy/project-policy.repository.js';
@@ -156,7 +158,7 @@ export class Stage {
     const repository = new KeyConfigurationRepository(this.database);
     const publisher = new EventPublisher('kms-validation', this.clock);
     const projects = new ProjectProjection(this.database);
-    const handlers = projectionHandlers({
+    const handlers: EventHandler[] = projectionHandlers({
       projects,
       clusters: new ClusterProjection(),
       repository,
@@ -167,6 +169,7 @@ export class Stage {
       publisher,
       clock: this.clock,
     });
+    handlers.push(...keyAccessHandlers(new KeyAccessRequestRepository(this.database), this.clock));
     const [handler, ...others] = handlers.filter((candidate) => candidate.definition.type === definition.type);
     if (!handler || others.length > 0) throw new Error(`${definition.type} has ${others.length + (handler ? 1 : 0)} handlers`);
     const event = { type: definition.type, subject: definition.subjectOf(data), data } as EventEnvelope<Data>;

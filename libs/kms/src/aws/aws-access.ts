@@ -72,7 +72,7 @@ export class AwsAccess {
     const { identity, stsLimiters, awsRegion, measure } = this.options;
     if (!('role' in identity)) throw new TypeError('only roles are assumed');
     await stsLimiters?.acquire('installation', awsRegion);
-    const sts = (this.sts ??= await this.stsClient());
+    const sts = (this.sts ??= await stsClientFor(this.options));
     const session = await measure(() => assumeAwsRole(sts, identity.role, abortSignal));
     const client = this.kms(session);
     this.session = { client, renewAtMs: session.expiresAt.getTime() - RENEW_BEFORE_MS };
@@ -83,17 +83,23 @@ export class AwsAccess {
     const { connections, endpoint, awsRegion } = this.options;
     return connections.kms({ awsRegion, endpoint: endpoint ?? addressOf('kms', awsRegion), credentials: identityOf(credentials) });
   }
+}
 
-  private async stsClient(): Promise<STSClient> {
-    const { STSClient: Client } = await import('@aws-sdk/client-sts');
-    const { connections, stsEndpoint, awsRegion, installation } = this.options;
-    return new Client({
-      ...connections.configuration(awsRegion),
-      // The region's own endpoint: the global one is in another region, and the other partitions have none.
-      endpoint: stsEndpoint ?? addressOf('sts', awsRegion),
-      credentials: typeof installation === 'function' ? async () => identityOf(await installation()) : identityOf(installation!),
-    });
-  }
+/** A client of AWS STS that is this installation. It is not to be destroyed: that would close the connections of all. @throws KmsUsageError */
+export async function stsClientFor({
+  connections,
+  stsEndpoint,
+  awsRegion,
+  installation,
+}: Pick<AwsAccessOptions, 'connections' | 'stsEndpoint' | 'awsRegion' | 'installation'>): Promise<STSClient> {
+  if (installation === undefined) throw new KmsUsageError('This installation has no credentials of its own in AWS to assume a role with.');
+  const { STSClient: Client } = await import('@aws-sdk/client-sts');
+  return new Client({
+    ...connections.configuration(awsRegion),
+    // The region's own endpoint: the global one is in another region, and the other partitions have none.
+    endpoint: stsEndpoint ?? addressOf('sts', awsRegion),
+    credentials: typeof installation === 'function' ? async () => identityOf(await installation()) : identityOf(installation),
+  });
 }
 
 /** Always given: the SDK would otherwise take AWS_ENDPOINT_URL and the shared configuration file of the machine. */

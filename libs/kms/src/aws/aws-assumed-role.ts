@@ -63,7 +63,12 @@ export function requireAwsRole(role: AwsRole, awsRegion: string): void {
  *
  * @throws AssumeRoleError for whatever STS or the way to it does.
  */
-export async function assumeAwsRole(client: STSClient, role: AwsRole, abortSignal: AbortSignal): Promise<AwsSession> {
+export async function assumeAwsRole(
+  client: STSClient,
+  role: AwsRole,
+  abortSignal: AbortSignal,
+  seconds = SESSION_SECONDS,
+): Promise<AwsSession> {
   const { AssumeRoleCommand } = await import('@aws-sdk/client-sts');
   try {
     const { Credentials: given } = await client.send(
@@ -72,7 +77,7 @@ export async function assumeAwsRole(client: STSClient, role: AwsRole, abortSigna
         // Shown in the customer's CloudTrail.
         RoleSessionName: 'atrest',
         ExternalId: role.externalId,
-        DurationSeconds: SESSION_SECONDS,
+        DurationSeconds: seconds,
       }),
       { abortSignal },
     );
