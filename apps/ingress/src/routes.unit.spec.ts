@@ -3,6 +3,7 @@ import { fleetControllers } from '@atrest/fleet';
 import { kmsValidationControllers } from '@atrest/kms-validation';
 import { notificationControllers } from '@atrest/notification';
 import { collectRoutes } from '@atrest/platform-http';
+import { snapshotCatalogControllers } from '@atrest/snapshot-catalog';
 import { expect, it } from 'vitest';
 import { upstreamOf, type Upstream } from './routes.js';
 
@@ -10,6 +11,7 @@ const controllers: Record<string, Parameters<typeof collectRoutes>[0]> = {
   fleet: fleetControllers,
   'kms-validation': kmsValidationControllers,
   notification: notificationControllers,
+  'snapshot-catalog': snapshotCatalogControllers,
 };
 
 it.each(Object.keys(controllers))('leads to %s what it serves, under every prefix', (service) => {

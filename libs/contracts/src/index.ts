@@ -24,6 +24,7 @@ export * from './api/backups.js';
 export * from './api/cloud-provider-access.js';
 export * from './api/encryption-at-rest.js';
 export * from './api/groups.js';
+export * from './api/key-usage.js';
 export * from './api/service-accounts.js';
 export * from './api/users.js';
 export * from './api/clusters.js';

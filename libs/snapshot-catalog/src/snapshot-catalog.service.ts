@@ -2,6 +2,8 @@ import { accessConsumes, accessHandlers, accessMigrations, accessModule, AccessS
 import { Messaging, messagingMigrations } from '@atrest/platform-messaging';
 import { ServiceDatabase } from '@atrest/platform-persistence';
 import type { Service, ServiceDependencies } from '@atrest/platform-service';
+import { KeyUsageRepository } from './key-usage/key-usage.repository.js';
+import { KeyUsages } from './key-usage/key-usage.service.js';
 import { SnapshotCatalog1795600000000 } from './migrations/1795600000000-snapshot-catalog.js';
 import { ClusterProjection } from './projections/cluster-projection.js';
 import { projectionConsumes, projectionHandlers, projectionIgnores } from './projections/handlers.js';
@@ -46,9 +48,10 @@ export async function createSnapshotCatalogService(dependencies: ServiceDependen
     metrics,
   });
   const guard = accessModule({ store: access, clock, logger, issuer: options.issuer, projects });
+  const keyUsages = new KeyUsages({ repository: new KeyUsageRepository(database), keyConfigurations, projects, clock });
   return {
     name: service,
-    module: snapshotCatalogModule(guard),
+    module: snapshotCatalogModule(guard, { keyUsages }),
     messaging,
     async start() {
       await partitions.prepare(clock.now());

@@ -35,13 +35,13 @@ function segmentsOf(path: string): Segment[] {
 
 /**
  * The path as find-my-way reads it, where a colon begins a parameter anywhere in a segment: a literal colon is doubled, and a parameter
- * before a verb ends at the colon.
+ * before a verb ends where the verb begins. It is matched decoded: an ARN holds colons itself.
  */
 export function toRouterPath(path: string): string {
   const segments = segmentsOf(path).map(({ parameter, literal }) => {
     const text = literal?.replaceAll(':', '::') ?? '';
     if (parameter === undefined) return text;
-    return literal === undefined ? `:${parameter}` : `:${parameter}(^[^:]+)${text}`;
+    return literal === undefined ? `:${parameter}` : `:${parameter}(^.+)${text}`;
   });
   return `/${segments.join('/')}`;
 }

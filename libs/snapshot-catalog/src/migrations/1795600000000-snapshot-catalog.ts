@@ -53,7 +53,7 @@ export class SnapshotCatalog1795600000000 implements MigrationInterface {
         resolved_key_id   text,
         -- Grows with each other customer key.
         epoch             integer     NOT NULL,
-        -- Of the last definitive verdict while it is INVALID.
+        -- Of the last definitive verdict while it is INVALID, or HELD.
         reason            text,
         invalid_since     timestamptz,
         unreachable_since timestamptz,
@@ -90,7 +90,7 @@ export class SnapshotCatalog1795600000000 implements MigrationInterface {
     // One epoch for a key of a cluster; a key that comes back after another one begins a new epoch.
     await queryRunner.query(`
       CREATE UNIQUE INDEX epoch_of_cluster ON epoch (cluster_id, provider, encryption_key_id, key_configuration_id, key_epoch) NULLS NOT DISTINCT`);
-    await queryRunner.query('CREATE INDEX epoch_by_key ON epoch (project_id, encryption_key_id)');
+    await queryRunner.query('CREATE INDEX epoch_by_key ON epoch (project_id, encryption_key_id, provider)');
     await queryRunner.query('CREATE INDEX epoch_collection_due ON epoch (clearing_after) WHERE collection_due');
 
     // By month (DESIGN §11). An id begins with its second, so ranges of ids are ranges of time: a look at one snapshot opens one partition, and a page of the

@@ -19,7 +19,7 @@ export interface KnownKeyConfiguration {
   readonly keyId: string;
   readonly resolvedKeyId: string | null;
   readonly epoch: number;
-  /** Of the last definitive verdict while it is INVALID. */
+  /** Of the last definitive verdict while it is INVALID, or HELD. */
   readonly reason: DefinitiveReason | TransientReason | null;
   readonly invalidSince: Date | null;
   readonly unreachableSince: Date | null;
@@ -55,7 +55,7 @@ export class KeyConfigurationProjection {
         configuration.keyId,
         configuration.resolvedKeyId,
         configuration.epoch ?? 1,
-        configuration.state === 'INVALID' ? (configuration.evidence.at(-1)?.reason ?? null) : null,
+        configuration.state === 'INVALID' || configuration.state === 'HELD' ? (configuration.evidence.at(-1)?.reason ?? null) : null,
         configuration.invalidSince,
         configuration.unreachableSince,
         configuration.lastProvenAt,
