@@ -44,6 +44,8 @@ FROM gcr.io/distroless/cc-debian12 AS runtime
 COPY --from=node /usr/local/bin/node /usr/local/bin/node
 # Where secrets are mounted. A volume that is mounted for the first time takes over this owner.
 COPY --from=build --chown=10001:10001 /empty /run/atrest
+# Snapshots live longer than what they were taken from: a volume of their own.
+COPY --from=build --chown=10001:10001 /empty /var/lib/atrest-snapshots
 ENV NODE_ENV=production ATREST_HTTP_HOST=0.0.0.0
 WORKDIR /app
 USER 10001:10001
@@ -126,7 +128,7 @@ COPY docker/agent-healthcheck.mjs /app/healthcheck.mjs
 ENV NODE_ENV=production HOME=/tmp
 WORKDIR /app
 USER 10001:10001
-VOLUME /var/lib/atrest
+VOLUME ["/var/lib/atrest", "/var/lib/atrest-snapshots"]
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["/usr/local/bin/node", "/app/healthcheck.mjs"]
 ENTRYPOINT ["/usr/local/bin/node", "apps/agent/dist/main.js"]
 CMD ["--config", "/etc/atrest/agent.yaml"]

@@ -8,7 +8,7 @@ const DAY = 24 * 60 * MINUTE;
 export const standaloneFields = {
   ATREST_DATA_DIR: text({
     default: '.atrest',
-    description: 'Folder that keeps everything: PostgreSQL, secrets, data paths of the local agent',
+    description: 'Folder that keeps everything: PostgreSQL, secrets, data paths and snapshots of the local agent',
   }),
   ATREST_HTTP_HOST: text({ default: '127.0.0.1', description: 'Address the API listens on' }),
   ATREST_HTTP_PORT: integer({ min: 0, max: 65_535, default: 8080, description: 'Port of the API; 0 takes a free one' }),
@@ -48,6 +48,9 @@ export const standaloneFields = {
     pattern: /^\d{4,5}-\d{4,5}$/,
     description: 'Ports the local agent may give to mongod and mongos',
   }),
+  ATREST_SNAPSHOT_STORE: optional(
+    text({ description: 'Folder, which must exist, in which the local agent keeps snapshots; `snapshots` in the data folder when absent' }),
+  ),
   ATREST_MONGOD_DOWNLOAD: flag({
     default: true,
     description: 'Fetch a mongod when none is installed; where that fails, mongod-sim is used',

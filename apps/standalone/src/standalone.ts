@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
-import { createAgent, type Agent } from '@atrest/agent';
+import { createAgent, folderStore, type Agent } from '@atrest/agent';
 import { createFleetService, type FleetService } from '@atrest/fleet';
 import { createKmsValidationService, operatorOptions } from '@atrest/kms-validation';
 import { createNotificationService } from '@atrest/notification';
@@ -22,6 +22,7 @@ import { startDevelopmentKms, startMailCatcher, type RunningDevelopmentKms } fro
 import { freePort } from './free-port.js';
 import { localSecret, newSealingKey } from './local-secrets.js';
 import { findServers, type Servers } from './servers.js';
+import { snapshotFolder } from './snapshot-folder.js';
 
 /** What a person needs to know after the start. */
 export interface StandaloneSummary {
@@ -135,7 +136,8 @@ export class Standalone {
           logger,
         })
       : null;
-    const agent = servers === null ? null : await startLocalAgent({ configuration, fleet, apiUrl, dataFolder, servers, logger });
+    const agent =
+      servers === null ? null : await startLocalAgent({ configuration, fleet, apiUrl, dataFolder, servers, developmentKms, logger });
     return new Standalone(
       { apiUrl, owner, mailboxUrl: mailCatcher?.pageUrl ?? null, developmentKms, servers },
       mailCatcher,
@@ -205,11 +207,14 @@ async function startLocalAgent(parts: {
   readonly apiUrl: string;
   readonly dataFolder: string;
   readonly servers: Servers;
+  readonly developmentKms: StandaloneSummary['developmentKms'];
   readonly logger: Logger;
 }): Promise<Agent> {
   const [first, last] = parts.configuration.ATREST_AGENT_PORTS.split('-').map(Number) as [number, number];
   const dataPaths = join(parts.dataFolder, 'data');
   await mkdir(dataPaths, { recursive: true, mode: 0o700 });
+  // Keys in AWS are asked for where kms-validation asks for them.
+  const awsEndpoint = parts.configuration.ATREST_AWS_KMS_ENDPOINT ?? parts.developmentKms?.server.url;
   const agent = createAgent({
     controlPlane: { url: parts.apiUrl },
     token: new Secret(await parts.fleet.createEnrolmentToken()),
@@ -220,6 +225,8 @@ async function startLocalAgent(parts: {
     capacity: 50,
     allowsColocation: true,
     programs: parts.servers,
+    snapshotStore: folderStore(await snapshotFolder(parts.configuration.ATREST_SNAPSHOT_STORE, parts.dataFolder)),
+    kms: awsEndpoint === undefined ? {} : { aws: { endpoint: awsEndpoint } },
     stop: { warnAfterMs: STOP_WARN_AFTER_MS, killAfterMs: parts.configuration.ATREST_STOP_KILL_AFTER },
     logger: parts.logger.child({ service: 'agent' }),
     clock: systemClock,

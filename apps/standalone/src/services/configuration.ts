@@ -9,6 +9,7 @@ const {
   ATREST_MAIL_FROM,
   ATREST_OPERATOR_ADDRESS,
   ATREST_AGENT_PORTS,
+  ATREST_SNAPSHOT_STORE,
   ATREST_MONGOD_DOWNLOAD,
   ATREST_STOP_KILL_AFTER,
   ATREST_ON_EXIT,
@@ -21,7 +22,7 @@ const { ATREST_AWS_KMS_ENDPOINT: _, ...handedToKmsValidation } = operatorFields;
 export const servicesFields = {
   ATREST_DATA_DIR: text({
     default: '.atrest/services',
-    description: "Folder that keeps everything: PostgreSQL, Kafka, each service's secrets, logs, data paths of the agent",
+    description: "Folder that keeps everything: PostgreSQL, Kafka, each service's secrets, logs, data paths and snapshots of the agent",
   }),
   KAFKA_BROKERS: optional(
     text({ description: 'Apache Kafka to use, `host:port,…`; when not set one is fetched and started (needs Java 17 and Maven)' }),
@@ -33,6 +34,7 @@ export const servicesFields = {
   ATREST_MAIL_FROM,
   ATREST_OPERATOR_ADDRESS,
   ATREST_AGENT_PORTS,
+  ATREST_SNAPSHOT_STORE,
   ATREST_MONGOD_DOWNLOAD,
   ATREST_STOP_KILL_AFTER,
   ATREST_ON_EXIT,

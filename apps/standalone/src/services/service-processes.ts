@@ -8,6 +8,7 @@ import { ApiClient } from '../demo/api-client.js';
 import { startDevelopmentKms, startMailCatcher } from '../development-tools.js';
 import { freePort } from '../free-port.js';
 import { findServers, type Servers } from '../servers.js';
+import { snapshotFolder } from '../snapshot-folder.js';
 import type { StandaloneSummary } from '../standalone.js';
 import { HANDED_ON, type ServicesConfiguration } from './configuration.js';
 import { Leftovers } from './leftovers.js';
@@ -127,7 +128,7 @@ export class ServiceProcesses {
       cacheFolder: join(dataFolder, 'download'),
       logger,
     });
-    const agentFile = await writeAgentFile(configuration, { dataFolder, apiUrl, enrolmentToken });
+    const agentFile = await writeAgentFile(configuration, { dataFolder, apiUrl, enrolmentToken, awsEndpoint: developmentKms.server.url });
     const agentEnvironment = { MONGOD_BIN: servers.mongod, ...(servers.mongos !== null && { MONGOS_BIN: servers.mongos }) };
     await start('agent', 'agent/dist/main.js', agentEnvironment, {
       parameters: ['--config', agentFile],
@@ -221,7 +222,7 @@ async function untilDone(attempt: () => Promise<void>): Promise<void> {
 
 async function writeAgentFile(
   configuration: ServicesConfiguration,
-  o: { readonly dataFolder: string; readonly apiUrl: string; readonly enrolmentToken: string },
+  o: { readonly dataFolder: string; readonly apiUrl: string; readonly enrolmentToken: string; readonly awsEndpoint: string },
 ): Promise<string> {
   const [first, last] = configuration.ATREST_AGENT_PORTS.split('-').map(Number) as [number, number];
   const path = join(o.dataFolder, 'agent.yaml');
@@ -236,6 +237,8 @@ async function writeAgentFile(
     allowsColocation: true,
     stop: { killAfter: `${configuration.ATREST_STOP_KILL_AFTER}ms` },
     onTerminate: configuration.ATREST_ON_EXIT,
+    snapshotStore: { folder: await snapshotFolder(configuration.ATREST_SNAPSHOT_STORE, o.dataFolder) },
+    kms: { awsEndpoint: o.awsEndpoint },
   };
   // JSON is YAML.
   await writeFile(path, JSON.stringify(file, null, 2), { mode: 0o600 });
