@@ -124,6 +124,9 @@ export class SnapshotCatalog1795600000000 implements MigrationInterface {
         deleted_at        timestamptz,
         source            jsonb       NOT NULL,
         methods           text[]      NOT NULL,
+        -- Of another attempt: the member that it should not copy, and that it does not rely on what is stored.
+        avoid_member      text,
+        anew              boolean     NOT NULL DEFAULT false,
         -- The job that takes it.
         job_id            text,
         taken             jsonb,
@@ -204,6 +207,7 @@ export class SnapshotCatalog1795600000000 implements MigrationInterface {
         last_snapshot_id   text,
         last_member        text,
         -- Health: why the schedule pauses, the oldest run that is not done, and what was told of it.
+        paused_code        text,
         paused_reason      text,
         paused_since       timestamptz,
         due_since          timestamptz,
@@ -212,12 +216,15 @@ export class SnapshotCatalog1795600000000 implements MigrationInterface {
         -- When any snapshot was proven last, the proof at the end of taking it included.
         last_proven_at     timestamptz,
         proof_overdue_since timestamptz,
-        health_revision    integer     NOT NULL DEFAULT 0
+        health_revision    integer     NOT NULL DEFAULT 0,
+        -- Backup was turned off, or the cluster deleted: what was asked for until then goes.
+        discard_until      timestamptz
       )`);
     await queryRunner.query('CREATE INDEX cluster_backup_proof_due ON cluster_backup (next_proof_at) WHERE completed > 0');
     await queryRunner.query(
       'CREATE INDEX cluster_backup_due_since ON cluster_backup (due_since) WHERE due_since IS NOT NULL AND behind_since IS NULL',
     );
+    await queryRunner.query('CREATE INDEX cluster_backup_discard ON cluster_backup (discard_until) WHERE discard_until IS NOT NULL');
     await queryRunner.query(`
       CREATE TABLE backup_schedule (
         cluster_id          text        PRIMARY KEY,

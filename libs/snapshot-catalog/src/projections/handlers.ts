@@ -17,6 +17,7 @@ import {
   type EventDefinition,
 } from '@atrest/contracts';
 import { defineHandler, type EventHandler } from '@atrest/platform-messaging';
+import type { ClusterFollower } from '../schedule/cluster-follower.js';
 import type { ClusterProjection } from './cluster-projection.js';
 import type { KeyConfigurationProjection } from './key-configuration-projection.js';
 import type { ProjectProjection } from './project-projection.js';
@@ -47,10 +48,11 @@ export interface ProjectionParts {
   readonly projects: ProjectProjection;
   readonly clusters: ClusterProjection;
   readonly keyConfigurations: KeyConfigurationProjection;
+  readonly follower: ClusterFollower;
 }
 
 /** The handlers of {@link projectionConsumes}. All of them may see an event twice, or after a newer one. */
-export function projectionHandlers({ projects, clusters, keyConfigurations }: ProjectionParts): EventHandler[] {
+export function projectionHandlers({ projects, clusters, keyConfigurations, follower }: ProjectionParts): EventHandler[] {
   return [
     ...projectEvents.map((definition) =>
       defineHandler(definition, 'remember-project', async (event, tx) => {
@@ -59,12 +61,13 @@ export function projectionHandlers({ projects, clusters, keyConfigurations }: Pr
     ),
     ...clusterEvents.map((definition) =>
       defineHandler(definition, 'remember-cluster', async (event, tx) => {
-        await clusters.remember(tx, event.data);
+        if ((await clusters.remember(tx, event.data)) === 'remembered') await follower.follow(tx, event.data.id);
       }),
     ),
     ...keyConfigurationEvents.map((definition) =>
       defineHandler(definition, 'remember-key-configuration', async (event, tx) => {
-        await keyConfigurations.remember(tx, event.data);
+        const remembered = await keyConfigurations.remember(tx, event.data);
+        if (remembered === 'remembered' && event.data.enabled) await follower.keyConfigurationSaved(tx, event.data.projectId);
       }),
     ),
   ] as EventHandler[];
