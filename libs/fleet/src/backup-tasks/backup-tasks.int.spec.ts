@@ -1,4 +1,4 @@
-import { keyAccessGranted, newObjectId } from '@atrest/contracts';
+import { clusterConcernRaised, keyAccessGranted, newObjectId, type ClusterConcern } from '@atrest/contracts';
 import { waitFor } from '@atrest/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { BackupStage, done, failed, KEY_ID, SEALED, type Stage } from '../test-support/backup-stage.contract.js';
@@ -442,6 +442,47 @@ describe('a cluster that is not to be copied', () => {
       await agents[2]!.finish(done(remaining.id));
       expect((await backups.last(remaining)).status).toBe('DONE');
     }
+  });
+});
+
+describe('F48 a member that is left held', () => {
+  it('is named once while that lasts, after its copy has ended and never during it, and again when it happens again', async () => {
+    const stage = await backups.running('held');
+    const { task, agent } = await working(stage);
+    const process = agent.processes.find((each) => each.clusterName === 'held')!;
+    const hold = () => {
+      const since = fleet.clock.now().toISOString();
+      agent.claims.set(process.id, { heldForBackup: { kind: 'fsyncLock', since, taskId: task.id } });
+    };
+    const concerns = async () => {
+      await fleet.fleet.messaging.whenCaughtUp();
+      const raised = fleet.events.flatMap((event) => (event.type === clusterConcernRaised.type ? [event.data as ClusterConcern] : []));
+      return raised.filter((concern) => concern.processId === process.id);
+    };
+    hold();
+    for (let round = 0; round < 5; round += 1) {
+      agent.workOn(task.id);
+      await pass(20_000);
+    }
+    expect(await concerns()).toEqual([]);
+    // Killed, and the restarted agent cannot let go of it.
+    await agent.finish(failed(task.id, { code: 'INTERNAL', detail: 'The agent was restarted.' }));
+    await pass(10_000);
+    expect(await concerns()).toEqual([]);
+    fleet.clock.advance(25_000);
+    await waitFor(async () => (await concerns()).length > 0, { describe: () => 'the concern' });
+    expect(await concerns()).toMatchObject([{ kind: 'HELD_FOR_BACKUP', cluster: { name: 'held', state: 'IDLE' } }]);
+    for (let round = 0; round < 3; round += 1) await pass(20_000);
+    expect(await concerns()).toHaveLength(1);
+
+    agent.claims.delete(process.id);
+    await pass(1_000);
+    hold();
+    await pass(1_000);
+    fleet.clock.advance(31_000);
+    await waitFor(async () => (await concerns()).length > 1, { describe: () => 'the second concern' });
+    agent.claims.delete(process.id);
+    await pass(1_000);
   });
 });
 

@@ -89,6 +89,7 @@ export function summaryOf(cluster: Cluster, processes: readonly StoredProcess[])
     encryptionAtRestProvider: cluster.settings.encryptionAtRestProvider,
     backupEnabled: cluster.settings.backupEnabled,
     paused: cluster.settings.paused,
+    retainBackups: cluster.settings.retainBackups,
     mongoDBVersion: versionOf(cluster, processes),
     processes: processes.map(({ id, hostId, hostname, port, kind, replicaSet }) => ({ id, hostId, hostname, port, kind, replicaSet })),
     createdAt: cluster.createdAt.toISOString(),

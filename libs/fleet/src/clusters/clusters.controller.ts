@@ -20,7 +20,8 @@ import { Projects } from '../projects/projects.js';
 import { CLOCK, CLUSTERS, PROJECTS } from '../tokens.js';
 import type { ClusterWithProcesses } from './cluster-view.js';
 import { Clusters } from './clusters.js';
-import { renderCluster, type ClusterVersion } from './settings/render-cluster.js';
+import { asksForLegacyBackup, refuseLegacyBackup } from './settings/legacy-backup.js';
+import { renderCluster, wantedSettings, type ClusterVersion } from './settings/render-cluster.js';
 
 const versions = ['2023-01-01', '2023-02-01', '2024-08-05'];
 const writeVersions = [...versions, '2024-10-23'];
@@ -88,6 +89,7 @@ export class ClustersController {
     @BaseUrl() base: string,
     @Headers(EFFECTIVE_FIELDS) effective: string | undefined,
   ): Promise<object> {
+    if (asksForLegacyBackup(version, body)) refuseLegacyBackup(body.encryptionAtRestProvider ?? 'NONE');
     return this.render(await this.clusters.create(projectId, body, rightsOf(caller, projectId)), version, base, effective);
   }
 
@@ -125,6 +127,10 @@ export class ClustersController {
     @BaseUrl() base: string,
     @Headers(EFFECTIVE_FIELDS) effective: string | undefined,
   ): Promise<object> {
+    if (asksForLegacyBackup(version, body)) {
+      const { cluster } = await this.clusters.find(projectId, name);
+      refuseLegacyBackup(body.encryptionAtRestProvider ?? wantedSettings(cluster).encryptionAtRestProvider);
+    }
     return this.render(await this.clusters.update(projectId, name, body, rightsOf(caller, projectId)), version, base, effective);
   }
 
@@ -137,8 +143,12 @@ export class ClustersController {
     query: ClusterDeletionQuerySchema,
     success: 202,
   })
-  async delete(@PathParam('groupId') projectId: string, @PathParam('clusterName') name: string): Promise<object> {
-    await this.clusters.delete(projectId, name);
+  async delete(
+    @PathParam('groupId') projectId: string,
+    @PathParam('clusterName') name: string,
+    @ValidQuery() query: z.infer<typeof ClusterDeletionQuerySchema>,
+  ): Promise<object> {
+    await this.clusters.delete(projectId, name, query);
     return {};
   }
 

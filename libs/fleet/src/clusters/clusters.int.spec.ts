@@ -291,6 +291,54 @@ describe('a cluster', () => {
     expect((await fleet.call('POST', `/groups/${project}/clusters`, { body: replicaSet('guarded') })).status).toBe(201);
   });
 
+  it('has one backup: the old switch of version 2023-01-01 means it, but is refused with a customer key; point in time needs it', async () => {
+    const project = await fleet.project();
+    await new FakeKey(fleet, project).saved();
+    const clusters = `/groups/${project}/clusters`;
+    const legacy = (method: string, path: string, body: object) => fleet.call(method, path, { version: '2023-01-01', body });
+    const asked = replicaSet('switched', { encryptionAtRestProvider: 'AWS' });
+    const refused = { status: 400, body: { errorCode: 'INVALID_CLUSTER_CONFIGURATION', parameters: ['backupEnabled'] } };
+    expect(await legacy('POST', clusters, { ...asked, backupEnabled: true })).toMatchObject(refused);
+    expect((await fleet.call('POST', clusters, { body: { ...asked, pitEnabled: true } })).body.detail).toContain(
+      'pitEnabled needs backupEnabled',
+    );
+    expect((await legacy('POST', clusters, { ...asked, providerBackupEnabled: true })).status).toBe(201);
+    const cluster = await fleet.settle(project, 'switched', 'IDLE', [agent]);
+    expect(cluster.backupEnabled).toBe(true);
+    const path = `${clusters}/switched`;
+    const shown = (await fleet.call('GET', path, { version: '2023-01-01' })).body;
+    expect(shown).toMatchObject({ backupEnabled: false, providerBackupEnabled: true });
+    expect(await legacy('PATCH', path, { backupEnabled: true })).toMatchObject(refused);
+    expect((await legacy('PATCH', path, shown)).status).toBe(200);
+    expect((await fleet.call('PATCH', path, { body: { backupEnabled: true } })).body.backupEnabled).toBe(true);
+
+    const { path: plain } = await running('plainly');
+    expect((await legacy('PATCH', plain, { backupEnabled: true })).body).toMatchObject({
+      backupEnabled: false,
+      providerBackupEnabled: true,
+    });
+  });
+
+  it('says whether its snapshots are to outlive it, as it was set or as it was asked on its deletion', async () => {
+    const told = async (name: string) => {
+      await fleet.fleet.messaging.whenCaughtUp();
+      return fleet.events.findLast((event) => (event.data as { name?: string }).name === name)?.data;
+    };
+    for (const [name, query] of [
+      ['kept', '?retainBackups=true'],
+      ['dropped', ''],
+    ] as const) {
+      const { path } = await running(name);
+      expect(await told(name)).toMatchObject({ retainBackups: false, paused: false });
+      expect((await fleet.call('DELETE', `${path}${query}`)).status).toBe(202);
+      expect(await told(name)).toMatchObject({ state: 'DELETING', retainBackups: name === 'kept' });
+    }
+    const { path } = await running('set');
+    await fleet.call('PATCH', path, { body: { retainBackups: true } });
+    await fleet.call('DELETE', path);
+    expect(await told('set')).toMatchObject({ state: 'DELETING', retainBackups: true });
+  });
+
   it('finds its place when many are created at the same moment, or says that there is no room', async () => {
     const names = Array.from({ length: 6 }, (_, index) => `many-${index}`);
     const created = await Promise.all(names.map((name) => create(replicaSet(name))));

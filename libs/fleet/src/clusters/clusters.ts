@@ -31,6 +31,7 @@ import { NoRoomError, place } from './placement.js';
 import { processGoal, type ProcessDefinition } from './process-goal.js';
 import { checkClusterName, membersOf, type ClusterSettings } from './settings/cluster-settings.js';
 import { settingsOfNew } from './settings/read-document.js';
+import { wantedSettings } from './settings/render-cluster.js';
 import { planProcesses } from './update-plan.js';
 import { awaitUsableKey, checkUsableKey } from './usable-key.js';
 import { usageBetween, type ProcessUsage, type UsagePeriod } from './usage.js';
@@ -105,8 +106,8 @@ export class Clusters {
     return this.find(projectId, name);
   }
 
-  /** Accepts the deletion of a cluster, in every state. Data is deleted only where Atrest made it. @throws {Refusal} */
-  async delete(projectId: string, name: string): Promise<void> {
+  /** Accepts the deletion of a cluster, in every state. Data is deleted only where Atrest made it; snapshots unless they are to be kept. @throws {Refusal} */
+  async delete(projectId: string, name: string, o: { readonly retainBackups: boolean }): Promise<void> {
     const { cluster } = await this.find(projectId, name);
     await this.parts.database.transaction(async (tx) => {
       const locked = await lockCluster(tx, cluster.id);
@@ -115,6 +116,11 @@ export class Clusters {
           'CANNOT_TERMINATE_CLUSTER_WHEN_TERMINATION_PROTECTION_ENABLED',
           'Cannot terminate a cluster when termination protection is enabled. Disable termination protection and try again.',
         );
+      }
+      // Also what waits until the cluster is enabled: it never will be.
+      if (locked !== undefined && !locked.settings.retainBackups && (o.retainBackups || wantedSettings(locked).retainBackups)) {
+        const settings = { ...locked.settings, retainBackups: true };
+        await writeCluster(tx, locked, { ...locked, settings, revision: locked.revision + 1 }, this.parts.clock.now());
       }
       const advance = await this.parts.lifecycle.advance(tx, cluster.id, { kind: 'deletion-accepted' });
       if (advance.outcome === 'gone') throw notFound(name, projectId);

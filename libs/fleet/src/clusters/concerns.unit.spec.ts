@@ -50,4 +50,43 @@ describe('concerns', () => {
     expect(announced).toEqual([1, 0, 0, 0, 1]);
     expect(concernChanges('DISABLED', [seenAt(-1)], [], after(0), LONG_AGO).raised).toEqual([]);
   });
+
+  describe('of a process that is held for a backup', () => {
+    const own = 'c'.repeat(24);
+    const held = (kind: 'fsyncLock' | 'backupCursor' = 'fsyncLock', change: Parameters<typeof processView>[1] = {}) =>
+      processView('mongod', {
+        id: own,
+        hostHeardAt: after(600_000),
+        observation: observation(own, { heldForBackup: { kind, since: after(0).toISOString(), taskId: null } }),
+        ...change,
+      });
+    const at = (ms: number, copies: Parameters<typeof concernChanges>[5], open: readonly OpenConcern[] = [], process = held()) =>
+      concernChanges('IDLE', [process], open, after(ms), LONG_AGO, copies);
+
+    it('F48 F42 are raised when nobody copies it, half a minute after the copy ended, and once while that lasts', () => {
+      expect(at(30_000, new Map()).raised).toEqual([]);
+      const [raised] = at(30_001, new Map()).raised;
+      expect(raised).toMatchObject({ kind: 'HELD_FOR_BACKUP', processId: own, since: after(0), detail: expect.stringContaining('locked') });
+      expect(at(60_000, new Map(), [raised!]).raised).toEqual([]);
+      const ended = new Map([[own, after(60_000)]]);
+      expect(at(90_000, ended).raised).toEqual([]);
+      expect(at(90_001, ended, [], held('backupCursor')).raised).toMatchObject([{ detail: expect.stringContaining('cursor') }]);
+      const freed = concernChanges('IDLE', [processView('mongod', { id: own })], [raised!], after(61_000), LONG_AGO);
+      expect(freed.ended).toMatchObject([{ kind: 'HELD_FOR_BACKUP' }]);
+    });
+
+    it('F41 are not raised while it is being copied, but when its agent is not heard of for minutes meanwhile', () => {
+      const copying = new Map([[own, 'copying' as const]]);
+      expect(at(600_000, copying).raised).toEqual([]);
+      const silent = held('fsyncLock', { hostHeardAt: after(0) });
+      expect(at(300_000, copying, [], silent).raised).toEqual([]);
+      expect(at(300_001, copying, [], silent).raised).toMatchObject([{ detail: expect.stringContaining('not been heard of') }]);
+    });
+
+    it('are judged by nobody who has only just begun to listen', () => {
+      const listening = (sinceMs: number) => concernChanges('IDLE', [held()], [], after(600_000), after(600_000 - sinceMs)).raised;
+      expect(listening(30_000)).toEqual([]);
+      expect(listening(30_001)).toHaveLength(1);
+    });
+  });
 });

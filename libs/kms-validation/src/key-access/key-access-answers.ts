@@ -165,7 +165,7 @@ function definitiveReason(error: unknown): string | null {
 }
 
 function unreachable({ provider, tries }: KeyAccessRequest, error: unknown): BackupFailure {
-  const { message = null, errorName = null, reason } = classifyAwsError(error, { hasSessionToken: false });
+  const { message, errorName, reason } = classifyAwsError(error, { hasSessionToken: false });
   const said =
     provider === 'AWS'
       ? [errorName ?? reason, message].filter(Boolean).join(': ')
