@@ -21,6 +21,7 @@ const controllers = [
 await generateEvents(output);
 await generateOpenApi(output, controllers);
 await generateStateMachines(output, {
+  backupTaskTransitions: fleet.backupTaskTransitions,
   clusterStateDiagram: fleet.clusterStateDiagram,
   validityTransitions: kmsValidation.validityTransitions,
 });

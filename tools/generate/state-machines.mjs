@@ -1,4 +1,4 @@
-/** A Mermaid state diagram from a list of transitions; several causes of one arrow share it. */
+/** A Mermaid state diagram from a list of transitions; several causes of one arrow share it. `initial`: states in which it may begin. */
 function diagram(initial, transitions) {
   const arrows = new Map();
   for (const { from, to, on, event } of transitions) {
@@ -6,9 +6,11 @@ function diagram(initial, transitions) {
     const key = `${from} --> ${to}`;
     arrows.set(key, [...(arrows.get(key) ?? []), event === null ? on : `${on} / ${event}`]);
   }
-  return ['stateDiagram-v2', `  [*] --> ${initial}`, ...[...arrows].map(([arrow, causes]) => `  ${arrow}: ${causes.join(', ')}`)].join(
-    '\n',
-  );
+  return [
+    'stateDiagram-v2',
+    ...initial.map((state) => `  [*] --> ${state}`),
+    ...[...arrows].map(([arrow, causes]) => `  ${arrow}: ${causes.join(', ')}`),
+  ].join('\n');
 }
 
 const table = (transitions) => [
@@ -18,7 +20,7 @@ const table = (transitions) => [
 ];
 
 /** The page of state machines, drawn from the tables that the code decides by. */
-export async function generateStateMachines(output, { clusterStateDiagram, validityTransitions }) {
+export async function generateStateMachines(output, { backupTaskTransitions, clusterStateDiagram, validityTransitions }) {
   await output.file(
     'docs/explanation/state-machines.md',
     [
@@ -31,7 +33,7 @@ export async function generateStateMachines(output, { clusterStateDiagram, valid
       'Facts are the verdicts of validity checks; [the validity policy](validity-policy.md) says why.',
       '',
       '```mermaid',
-      diagram('VALID', validityTransitions),
+      diagram(['VALID'], validityTransitions),
       '```',
       '',
       ...table(validityTransitions),
@@ -44,6 +46,19 @@ export async function generateStateMachines(output, { clusterStateDiagram, valid
       '```mermaid',
       clusterStateDiagram().trimEnd(),
       '```',
+      '',
+      '## Backup task',
+      '',
+      "An agent's work on snapshots, one task for each backup job. It begins OPEN where no customer key is needed, and FAILED where no host can do it. An OPEN task is given to its",
+      'agent again and again until the agent says that it works on it; one that is CANCELLING is named to it until its result is known. `withdrawn` is a cancellation before any agent was',
+      'given the task; `key-lost` means that access to the key has to be sealed anew, because the host has another key or the access is too old to begin with; `key-waived`, that snapshots',
+      'are deleted without it.',
+      '',
+      '```mermaid',
+      diagram(['WAITING_FOR_KEY', 'OPEN', 'FAILED'], backupTaskTransitions),
+      '```',
+      '',
+      ...table(backupTaskTransitions),
       '',
     ].join('\n'),
   );
