@@ -21,3 +21,6 @@ export function secondKeyRole(first: Validity, second: Validity | null): SecondK
   if (second.state !== 'VALID' || second.unreachableSince !== null) return 'NOT_USABLE';
   return first.unreachableSince !== null && isUnreachable(first.lastEvidence?.reason ?? null) ? 'STANDS_IN' : 'WAITS';
 }
+
+/** Whether access to the second key may be given beside the first. Who has both asks the first, and the second only where the first cannot be asked. */
+export const mayBeHandedOut = (role: SecondKeyRole): boolean => role === 'WAITS' || role === 'STANDS_IN';

@@ -1,6 +1,7 @@
 import type { KeyProviderName, TransientReason } from '@atrest/contracts';
 import type { KeyContext, KeyDescription, KeyProvider, WrappedBlob } from './key-provider.js';
-import type { TransientVerdict, Verdict } from './verdict.js';
+import { withTransientRetries, type TransientRetryOptions } from './transient-retries.js';
+import { usable, type TransientVerdict, type Verdict } from './verdict.js';
 
 /**
  * Reasons that speak of the way to the KMS and not of the key. A wrong clock, a key store that its owner may have disconnected and words that nobody
@@ -12,6 +13,8 @@ const UNREACHABLE: ReadonlySet<TransientReason> = new Set<TransientReason>(['NET
 export const isUnreachable = (reason: Verdict['reason']): boolean => UNREACHABLE.has(reason as TransientReason);
 
 export interface KeyProviderPairOptions {
+  /** How often the first is asked before it counts as unreachable; once when left out. */
+  readonly retries?: TransientRetryOptions;
   /** Asked before the second key unwraps: false while anybody knows of a revocation of the first. */
   readonly mayStandIn?: () => boolean;
   /** The second key unwrapped, because the first could not be asked. */
@@ -95,13 +98,16 @@ export class KeyProviderPair implements KeyProvider {
 
   /** Asks the first key and remembers what that says of it. */
   private async ofFirst<Value>(ask: () => Promise<Value>): Promise<Value> {
-    try {
-      const value = await ask();
-      this.memory.revoked = false;
-      return value;
-    } catch (error) {
-      if (this.first.verdict(error).kind === 'definitive') this.memory.revoked = true;
-      throw error;
-    }
+    type Asked = { readonly verdict: Verdict } & ({ readonly value: Value } | { readonly error: unknown });
+    const once = (): Promise<Asked> =>
+      ask().then(
+        (value) => ({ verdict: usable(), value }),
+        (error: unknown) => ({ verdict: this.first.verdict(error), error }),
+      );
+    const { retries } = this.options;
+    const asked = retries === undefined ? await once() : await withTransientRetries(once, ({ verdict }) => verdict, retries);
+    if (asked.verdict.kind !== 'transient') this.memory.revoked = asked.verdict.kind === 'definitive';
+    if ('error' in asked) throw asked.error;
+    return asked.value;
   }
 }

@@ -1,4 +1,5 @@
 import { TRANSIENT_REASONS, type TransientReason } from '@atrest/contracts';
+import { SimulatedClock } from '@atrest/platform-time';
 import { FakeKeyProvider, FakeKms, FakeKmsError } from '@atrest/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -103,6 +104,19 @@ describe('a second key', () => {
     expect(await reasonOf(pair, pair.unwrap(blob, context))).toBe('transient TIMEOUT');
     revoked = false;
     expect(await reasonOf(pair, pair.unwrap(blob, context))).toBe('usable');
+  });
+
+  it('is asked only after the retries of the first', async () => {
+    const retries = { clock: new SimulatedClock(new Date(0)), sleep: async () => undefined };
+    const { first, second, pair, told } = pairOf({ retries });
+    const blob = await pair.wrap(secret, context);
+    first.fail(new FakeKmsError('FakeThrottled', 'THROTTLED', 'transient'), 2);
+    await pair.unwrap(blob, context);
+    expect(told.standIns).toEqual([]);
+    expect(second.calls.map(({ operation }) => operation)).toEqual(['wrap']);
+    first.fail(new FakeKmsError('FakeThrottled', 'THROTTLED', 'transient'), 3);
+    await pair.unwrap(blob, context);
+    expect(told.standIns).toHaveLength(1);
   });
 
   it('that cannot wrap keeps nobody from wrapping, and somebody is told; what it did not wrap it does not unwrap', async () => {

@@ -5,6 +5,7 @@ import {
   AZURE_ENVIRONMENTS,
   CallLimiters,
   GcpKeyProvider,
+  KeyProviderPair,
   KmipKeyProvider,
   sleepFor,
   usable,
@@ -19,6 +20,7 @@ import {
   type Verdict,
   type WrappedBlob,
 } from '@atrest/kms';
+import type { Logger } from '@atrest/platform-logging';
 import { Metrics } from '@atrest/platform-metrics';
 import { systemClock } from '@atrest/platform-time';
 import { isUnsealed, unsealedDataKeys, type DataKeyContext, type DataKeyWrapper } from '@atrest/snapshot-store';
@@ -61,18 +63,26 @@ export interface TaskKey extends DataKeyWrapper {
 /** For clusters without encryption at rest. */
 export const noCustomerKey: TaskKey = { ...unsealedDataKeys, close: () => undefined };
 
+/** What opening a task's key needs of its host. */
+export interface KeyHost {
+  /** Opens what is sealed for this host. */
+  readonly openSealed: (sealed: string) => Promise<string>;
+  readonly kms: AgentKmsOptions;
+  readonly logger: Logger;
+}
+
 /**
  * Opens the access to the customer key that came with a task, and checks that it is for this task: sealed for this host, it could still be another one's.
  *
  * @throws BackupError KEY_CHANGED, KEY_REFUSED; SealedForOthersError
  */
-export async function taskKeyOf(task: BackupTask, open: (sealed: string) => Promise<string>, kms: AgentKmsOptions): Promise<TaskKey> {
+export async function taskKeyOf(task: BackupTask, { openSealed, kms, logger }: KeyHost): Promise<TaskKey> {
   if (task.encryptionKeyId === null) return noCustomerKey;
   if (task.keyAccess === null) throw new BackupError('KEY_REFUSED', 'The task came without access to its customer key.');
-  const secret = KeyAccessSecretSchema.safeParse(jsonOf(await open(task.keyAccess)));
+  const secret = KeyAccessSecretSchema.safeParse(jsonOf(await openSealed(task.keyAccess)));
   if (!secret.success)
     throw new BackupError('INTERNAL', 'The access to the customer key is of a kind that this agent does not know. Update the agent.');
-  const { taskId, projectId, encryptionKeyId, access } = secret.data;
+  const { taskId, projectId, encryptionKeyId, access, second } = secret.data;
   if (taskId !== task.id || projectId !== task.projectId) {
     throw new BackupError('KEY_CHANGED', 'The access to a customer key that came with the task was made for other work.');
   }
@@ -80,7 +90,22 @@ export async function taskKeyOf(task: BackupTask, open: (sealed: string) => Prom
   if (task.kind === 'take-snapshot' && encryptionKeyId !== task.encryptionKeyId) {
     throw new BackupError('KEY_CHANGED', 'The project changed its key after the snapshot was ordered.');
   }
-  return new ProvidedKey(providerOf(access, kms));
+  const first = providerOf(access, kms);
+  return new ProvidedKey(second === undefined ? first : withSecond(first, providerOf(second, kms), logger.child({ taskId })));
+}
+
+/** The second unwraps while the first cannot be asked; what it could not wrap is lost with the first. Both are said. */
+function withSecond(first: KeyProvider, second: KeyProvider, logger: Logger): KeyProvider {
+  return new KeyProviderPair(first, second, {
+    retries: { clock: systemClock, sleep: sleepFor },
+    onStandIn: ({ reason, errorName }) =>
+      logger.warn(
+        { reason, errorName, second: second.provider },
+        'the customer key cannot be asked: its second key unwrapped the data key',
+      ),
+    onNotDoubled: ({ reason, errorName }) =>
+      logger.warn({ reason, errorName, second: second.provider }, 'the second key did not wrap the data key: only the first can unwrap it'),
+  });
 }
 
 function providerOf(access: KeyAccessSecret['access'], kms: AgentKmsOptions): KeyProvider {
@@ -142,7 +167,8 @@ class ProvidedKey implements DataKeyWrapper<WrappedBlob>, TaskKey {
           (error: unknown) => ({ error }),
         ),
       (outcome) => ('error' in outcome ? this.#provider.verdict(outcome.error) : usable()),
-      { clock: systemClock, sleep: sleepFor },
+      // A pair has asked its first key several times already.
+      { clock: systemClock, sleep: sleepFor, ...(this.#provider instanceof KeyProviderPair && { tries: 1 }) },
     );
     if ('error' in tried) throw new KeyUseError(this.#provider.verdict(tried.error), what, tried.error);
     return tried.result;

@@ -43,7 +43,7 @@ async function free(host: BackupHost, store: ObjectStore, task: DeleteSnapshotsT
     if (gone.kind !== 'in-use') return null;
   }
   try {
-    const key = await taskKeyOf(task, host.openSealed, host.kms);
+    const key = await taskKeyOf(task, host);
     try {
       const { keys } = await openEpochOf(store, task, key);
       try {

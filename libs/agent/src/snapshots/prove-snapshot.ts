@@ -23,7 +23,7 @@ export async function proveSnapshot(
 ): Promise<SnapshotProof> {
   const store = await host.store.open();
   try {
-    const key = await taskKeyOf(task, host.openSealed, host.kms);
+    const key = await taskKeyOf(task, host);
     try {
       const { keys } = await openEpochOf(store, task, key);
       try {

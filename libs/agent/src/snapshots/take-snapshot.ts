@@ -62,7 +62,7 @@ export async function takeSnapshot(host: BackupHost, task: TakeSnapshotTask, o: 
 }
 
 async function take(host: BackupHost, task: TakeSnapshotTask, member: BackupMember, store: ObjectStore, o: TakeOptions): Promise<Taken> {
-  const key = await taskKeyOf(task, host.openSealed, host.kms);
+  const key = await taskKeyOf(task, host);
   try {
     const epoch = await epochForWriting(store, task, key, host.clock);
     try {

@@ -22,6 +22,36 @@ export type SealingPublicKey = z.infer<typeof SealingPublicKeySchema>;
  */
 export const SealedForAgentSchema = z.string().regex(/^[\w-]+\.[\w-]*\.[\w-]+\.[\w-]+\.[\w-]+$/);
 
+/** One customer key and what it takes to use it. */
+const KeyAccessWaySchema = z.discriminatedUnion('provider', [
+  z.object({
+    provider: z.literal('AWS'),
+    keyId: z.string(),
+    region: z.string(),
+    accessKeyId: z.string(),
+    secretAccessKey: z.string(),
+    sessionToken: z.string().optional(),
+  }),
+  z.object({
+    provider: z.literal('AZURE'),
+    environment: z.string(),
+    keyIdentifier: z.string(),
+    tenantId: z.string(),
+    clientId: z.string(),
+    /** The application's secret; for a workload identity, the host's own is used. */
+    clientSecret: z.string().nullable(),
+  }),
+  z.object({ provider: z.literal('GCP'), keyVersionResourceID: z.string(), serviceAccountKey: z.string() }),
+  z.object({
+    provider: z.literal('KMIP'),
+    keyId: z.string(),
+    hosts: z.array(z.string()),
+    port: z.int(),
+    caCertificate: z.string(),
+    clientCertificate: z.string(),
+  }),
+]);
+
 /** The content of a sealed key access: never logged, never stored in clear. */
 export const KeyAccessSecretSchema = z.object({
   /** The task that it is for; an agent uses it for no other. */
@@ -29,34 +59,9 @@ export const KeyAccessSecretSchema = z.object({
   projectId: ObjectIdSchema,
   /** The key as snapshots show it. */
   encryptionKeyId: z.string(),
-  access: z.discriminatedUnion('provider', [
-    z.object({
-      provider: z.literal('AWS'),
-      keyId: z.string(),
-      region: z.string(),
-      accessKeyId: z.string(),
-      secretAccessKey: z.string(),
-      sessionToken: z.string().optional(),
-    }),
-    z.object({
-      provider: z.literal('AZURE'),
-      environment: z.string(),
-      keyIdentifier: z.string(),
-      tenantId: z.string(),
-      clientId: z.string(),
-      /** The application's secret; for a workload identity, the host's own is used. */
-      clientSecret: z.string().nullable(),
-    }),
-    z.object({ provider: z.literal('GCP'), keyVersionResourceID: z.string(), serviceAccountKey: z.string() }),
-    z.object({
-      provider: z.literal('KMIP'),
-      keyId: z.string(),
-      hosts: z.array(z.string()),
-      port: z.int(),
-      caCertificate: z.string(),
-      clientCertificate: z.string(),
-    }),
-  ]),
+  access: KeyAccessWaySchema,
+  /** The second key, where the project names one that may be used: it unwraps while the first cannot be asked, never after a revocation. */
+  second: KeyAccessWaySchema.optional(),
 });
 export type KeyAccessSecret = z.infer<typeof KeyAccessSecretSchema>;
 

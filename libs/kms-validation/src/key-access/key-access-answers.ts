@@ -7,8 +7,10 @@ import { backoffMs, BackgroundLoop, type Clock } from '@atrest/platform-time';
 import { RoleNotAuthorisedError, type KeyAccess } from '../key-access.js';
 import { decisiveEvidence, type KeyConfiguration } from '../key-configuration.js';
 import type { KeyConfigurationRepository } from '../key-configuration.repository.js';
+import type { EffectivePolicies } from '../project-policy/effective-policies.js';
 import { bindingOf } from '../providers/bindings.js';
-import { accessForAgent, AccessNotForAgentsError, type RoleSessions } from './access-for-agent.js';
+import { mayBeHandedOut, secondKeyRole } from '../second-key.js';
+import { accessForAgent, AccessNotForAgentsError, type AccessForAgent, type RoleSessions } from './access-for-agent.js';
 import type { KeyAccessMetrics } from './key-access-metrics.js';
 import type { KeyAccessRequest, KeyAccessRequestRepository } from './key-access-request.repository.js';
 import { sealForAgent } from './seal-for-agent.js';
@@ -18,6 +20,7 @@ export interface KeyAccessAnswersOptions {
   readonly requests: KeyAccessRequestRepository;
   readonly repository: KeyConfigurationRepository;
   readonly access: KeyAccess;
+  readonly policies: EffectivePolicies;
   readonly sessions: RoleSessions;
   readonly publisher: EventPublisher;
   readonly metrics: KeyAccessMetrics;
@@ -104,12 +107,29 @@ export class KeyAccessAnswers {
     const encryptionKeyId = configuration.canary.blob.resolvedKeyId;
     try {
       const reference = await access.reference(configuration);
-      const secret = { taskId, projectId, encryptionKeyId, access: await accessForAgent(reference, encryptionKeyId, sessions) };
+      const first = await accessForAgent(reference, encryptionKeyId, sessions);
+      const second = await this.secondAccess(configuration);
+      const secret = { taskId, projectId, encryptionKeyId, access: first, ...(second !== null && { second }) };
       return { kind: 'granted', encryptionKeyId, sealed: await sealForAgent(secret, sealingKey) };
     } catch (error) {
       const why = definitiveReason(error);
       if (why === null) throw error;
       return refuse(why);
+    }
+  }
+
+  /** Access to the second key, where the project has one that may be used now. The lack of it is never a reason to refuse the first. */
+  private async secondAccess(first: KeyConfiguration): Promise<AccessForAgent | null> {
+    const { repository, access, sessions, policies, logger } = this.options;
+    const { projectId, provider } = first;
+    const secondProvider = (await policies.decidedBy(projectId)).secondProviders[provider];
+    const second = secondProvider === undefined ? null : await repository.find(projectId, secondProvider);
+    if (second === null || !mayBeHandedOut(secondKeyRole(first.validity, second.validity))) return null;
+    try {
+      return await accessForAgent(await access.reference(second), second.canary.blob.resolvedKeyId, sessions);
+    } catch (error) {
+      logger.warn({ projectId, provider, secondProvider, err: error }, 'access to a second key could not be given; the first goes alone');
+      return null;
     }
   }
 

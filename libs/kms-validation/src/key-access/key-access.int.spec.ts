@@ -299,6 +299,33 @@ describe('an agent that asks for access to the key of its project', () => {
     stage.kms.enableKey(keyId);
   });
 
+  it('comes with the second key while the project names one that may be used, and never once the first is suspected', async () => {
+    const { projectId, keyId } = await newConfiguredProject(stage, service);
+    const named = `projects/p/locations/l/keyRings/r/cryptoKeys/${projectId}/cryptoKeyVersions/1`;
+    const second = kms.createKey(named);
+    const secondOf = async () => (await opened(await ask(requestOf(projectId, host)), host)).second;
+    await service.validityPolicies.change(projectId, { secondProviders: { AWS: 'GCP' } }, 'owner');
+    expect(await secondOf()).toBeUndefined();
+    const googleCloudKms = { enabled: true, keyVersionResourceID: named, serviceAccountKey: SERVICE_ACCOUNT };
+    valueOf(await service.useCases.change(projectId, { googleCloudKms }));
+    expect(await secondOf()).toEqual({ provider: 'GCP', keyVersionResourceID: named, serviceAccountKey: SERVICE_ACCOUNT });
+    expect((await opened(await ask(requestOf(projectId, host, { provider: 'GCP' })), host)).second).toBeUndefined();
+    const outage = stage.kms.inject({ kind: 'throttle', keyId });
+    await service.useCases.check(projectId, 'AWS');
+    expect(await secondOf()).toMatchObject({ provider: 'GCP' });
+    stage.kms.clearFaults(outage.id);
+    kms.setState(second, 'DISABLED');
+    await service.useCases.check(projectId, 'GCP');
+    expect(await secondOf()).toBeUndefined();
+    kms.setState(second, 'ENABLED');
+    await service.useCases.check(projectId, 'GCP');
+    expect(await secondOf()).toMatchObject({ provider: 'GCP' });
+    stage.kms.disableKey(keyId);
+    await service.useCases.check(projectId, 'AWS');
+    expect(await secondOf()).toBeUndefined();
+    stage.kms.enableKey(keyId);
+  });
+
   it('is answered by one replica, also when two look at the same moment and when one died with the request', async () => {
     const second = await replica('replica-2');
     const { projectId } = await newConfiguredProject(stage, service);
