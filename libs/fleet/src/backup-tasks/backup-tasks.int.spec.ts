@@ -270,15 +270,23 @@ describe('access to the key of a snapshot', () => {
     const { task, agent } = await working(stage);
     const other = await backups.order(backups.workOn(stage, 'prove-snapshot'));
     expect(other.hostId).toBe(agent.hostId);
-    const before = agent.sealingKey;
+    const earlier = agent.sealingKey;
     // The state folder of the agent was lost with its key, and with what it worked on.
     agent.equip();
     agent.works.clear();
+    fleet.clock.advance(20_000);
+    await fleet.database.query('UPDATE host SET sealing_key = $2 WHERE id = $1 RETURNING id', [
+      agent.hostId,
+      JSON.stringify(agent.sealingKey),
+    ]);
+    const before = agent.given.length;
+    await agent.take();
+    expect(agent.given.length).toBe(before);
     await agent.report();
     for (const each of [task, other]) {
       expect(await backups.last(each)).toMatchObject({ status: 'WAITING_FOR_KEY', hostSealingKey: agent.sealingKey });
       expect((await backups.names(each)).at(-1)).toBe('key-requested');
-      await backups.grant(await backups.last(each), { sealedFor: before! });
+      await backups.grant(await backups.last(each), { sealedFor: earlier! });
       expect(await backups.status(each)).toBe('WAITING_FOR_KEY');
       expect(await backups.grant(await backups.last(each))).toMatchObject({ status: 'OPEN' });
     }

@@ -155,14 +155,15 @@ const againAt = (now: Date): Date => new Date(now.getTime() - GIVE_AGAIN_MS);
 
 /**
  * The open tasks of a host that its agent does not work on, as far as it said, and was not just given; marked as given and locked. A host that was given up
- * gets none.
+ * gets none, nor one whose key is another by now: it could not open them, and its next report has them sealed anew.
  */
 export async function takeOpen(tx: Transaction, hostId: string, now: Date): Promise<BackupTask[]> {
   const taken = await rows<TaskRow>(
     tx,
     `UPDATE backup_task SET told_at = $2
       WHERE host_id = $1 AND status = 'OPEN' AND (told_at IS NULL OR told_at <= $3) AND (named_at IS NULL OR named_at <= $3)
-        AND EXISTS (SELECT FROM host WHERE host.id = $1 AND host.given_up_at IS NULL)
+        AND EXISTS (SELECT FROM host WHERE host.id = $1 AND host.given_up_at IS NULL
+                       AND (backup_task.sealing_key IS NULL OR backup_task.sealing_key = host.sealing_key))
      RETURNING *`,
     [hostId, now, againAt(now)],
   );
@@ -287,6 +288,22 @@ export async function backupHosts(tx: Transaction, orgId: string): Promise<Backu
     sealingKey: row.sealing_key,
     busy: row.busy,
   }));
+}
+
+/** Whether a report that names no work says anything that is not known: most say nothing. */
+export async function isNews(
+  query: Query,
+  hostId: string,
+  snapshotStore: string | null,
+  present: SealingPublicKey | null,
+): Promise<boolean> {
+  const [row] = await query<{ news: boolean }>(
+    `SELECT snapshot_store IS DISTINCT FROM $2
+            OR EXISTS (SELECT FROM backup_task WHERE host_id = $1 AND status IN ('WAITING_FOR_KEY', 'OPEN') AND sealing_key <> $3::jsonb) AS news
+       FROM host WHERE id = $1`,
+    [hostId, snapshotStore, json(present)],
+  );
+  return row?.news ?? false;
 }
 
 /** Notes where an agent keeps snapshots. */

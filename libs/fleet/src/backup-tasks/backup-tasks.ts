@@ -30,6 +30,7 @@ import {
   hostsOfCluster,
   insertTask,
   isKnown,
+  isNews,
   lastSnapshotOf,
   lockSealedForOthers,
   lockTask,
@@ -132,12 +133,13 @@ export class BackupTasks {
   /** Takes in what an agent reports beside its processes: what it has for this work, and how far it is. */
   async reported(hostId: string, report: ObservationReport): Promise<void> {
     const { database, clock } = this.parts;
+    // An agent of an earlier release, or one that was set back to it, has none of these.
+    const { sealingKey = null, snapshotStore = null, tasks: reported = [] } = report;
+    if (reported.length === 0 && !(await isNews(onDatabase(database), hostId, snapshotStore, sealingKey))) return;
     await database.transaction(async (tx) => {
       const now = clock.now();
-      // An agent of an earlier release, or one that was set back to it, has none of these.
-      const { sealingKey, snapshotStore = null, tasks: reported = [] } = report;
       await rememberStore(tx, hostId, snapshotStore);
-      if (sealingKey !== undefined) {
+      if (sealingKey !== null) {
         for (const task of await lockSealedForOthers(tx, hostId, sealingKey)) {
           await moveTask(this.parts, tx, task, { kind: 'key-lost', sealingKey });
         }
