@@ -43,7 +43,8 @@ const untilWhole = (size: number): Promise<ClusterAnswer> =>
 
 /** What one member has by itself. */
 async function heldBy({ port }: ProcessAnswer): Promise<number[]> {
-  const client = new MongoClient(`mongodb://127.0.0.1:${port}/?directConnection=true&readPreference=secondaryPreferred`);
+  const { login } = await project.connection('orders');
+  const client = new MongoClient(`mongodb://127.0.0.1:${port}/?directConnection=true&readPreference=secondaryPreferred`, login);
   try {
     const found = await client.db('shop').collection<{ _id: number; n: number }>('orders').find().toArray();
     return found.map(({ n }) => n).sort((a, b) => a - b);

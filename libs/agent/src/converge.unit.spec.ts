@@ -208,6 +208,12 @@ describe('whatever is seen', () => {
     ),
     router: fc.option(fc.record({ shards: fc.option(fc.subarray(['s', 't'])) })),
     membership: fc.constantFrom(null, { kind: 'step-down' } as const, { kind: 'reconfigure', members: [], what: 'adding' } as const),
+    users: fc.constantFrom<Reality['users']>(
+      null,
+      { kind: 'in-place', administrator: null },
+      { kind: 'missing', agent: false, ready: false, administrator: null },
+      { kind: 'foreign', because: '' },
+    ),
     administration: fc.record({ busy: fc.boolean(), retryAt: time, steppedUpAt: fc.option(time) }),
   });
   const anyAuthority = fc.constantFrom<Authority>('confirmed', 'remembered');
@@ -253,13 +259,16 @@ describe('whatever is seen', () => {
             expect(reality.set?.primarySeen).toBe(false);
             expect(NOW - (reality.administration.steppedUpAt ?? -Infinity)).toBeGreaterThanOrEqual(settings.stepUpPatienceMs);
             break;
+          case 'make-users':
+            expect(reality.users?.kind).toBe('missing');
+            break;
           case 'add-shards':
           case 'reconfigure':
           case 'step-down':
           case undefined:
             break;
         }
-        if (['initiate', 'step-up', 'add-shards', 'reconfigure', 'step-down'].includes(action?.kind ?? '')) {
+        if (['initiate', 'step-up', 'make-users', 'add-shards', 'reconfigure', 'step-down'].includes(action?.kind ?? '')) {
           expect(wanted.desired).toBe('running');
           expect(reality).toMatchObject({ presence: { kind: 'present' }, ready: true, stop: null, administration: { busy: false } });
         }

@@ -173,7 +173,8 @@ describe('an access that cannot be used', () => {
       );
     }
     host.controlPlane.order([good!]);
-    await host.controlPlane.until('a primary', writable([good!]));
+    const observed = await host.controlPlane.until('a primary', writable([good!]));
+    expect(observed.get(good!.id)?.error).toBeNull();
   });
 
   it('names a login that an adopted process does not take, and uses the right one as soon as it is given', async () => {

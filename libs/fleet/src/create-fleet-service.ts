@@ -12,6 +12,7 @@ import { WakeUp } from './agent-channel/wake-up.js';
 import { backupTaskConsumes, backupTaskHandlers } from './backup-tasks/backup-task-handlers.js';
 import { BackupTaskWatchdog } from './backup-tasks/backup-task-watchdog.js';
 import { BackupTasks } from './backup-tasks/backup-tasks.js';
+import { ClusterAccess } from './clusters/cluster-access.js';
 import { ClusterLifecycle } from './clusters/cluster-lifecycle.js';
 import { Clusters } from './clusters/clusters.js';
 import { Reconciler } from './clusters/reconciler.js';
@@ -36,7 +37,7 @@ import {
 } from './tokens.js';
 
 export interface FleetOptions {
-  /** Seals the private halves of the keys that sign access tokens. */
+  /** Seals the private halves of the keys that sign access tokens, and how agents get into clusters. */
   readonly sealingKeys: SealingKeys;
   /** The `iss` of access tokens, usually the public URL; the same for every service. */
   readonly issuer: string;
@@ -78,7 +79,8 @@ export async function createFleetService(dependencies: ServiceDependencies, opti
   });
   const publisher = new EventPublisher('fleet', clock);
   const access = createAccess({ database, publisher, clock, logger, ...options });
-  const lifecycle = new ClusterLifecycle({ publisher, clock, logger });
+  const clusterAccess = new ClusterAccess(options.sealingKeys);
+  const lifecycle = new ClusterLifecycle({ publisher, clock, logger, access: clusterAccess });
   const reconciler = new Reconciler({ database, clock, lifecycle, logger });
   const projects = new Projects({ database, publisher, clock, access });
   const enrolment = new Enrolment({ database, clock, logger });
@@ -118,7 +120,7 @@ export async function createFleetService(dependencies: ServiceDependencies, opti
       { provide: CLOCK, useValue: clock },
       { provide: ORGANISATIONS, useValue: access.organisations },
       { provide: PROJECTS, useValue: projects },
-      { provide: CLUSTERS, useValue: new Clusters({ database, publisher, clock, lifecycle }) },
+      { provide: CLUSTERS, useValue: new Clusters({ database, publisher, clock, lifecycle, access: clusterAccess }) },
       { provide: HOSTS, useValue: new Hosts({ database, clock }) },
       { provide: ENROLMENT, useValue: enrolment },
       { provide: AGENT_TASKS, useValue: tasks },
@@ -147,6 +149,7 @@ export async function createFleetService(dependencies: ServiceDependencies, opti
         await database.listen(TASK_CHANNEL, (taskId) => taskWakeUp.wake(taskId)),
         await database.listen(RECONCILE_CHANNEL, () => reconciler.wake()),
       );
+      await clusterAccess.sealAnew(database);
       access.start();
       await messaging.start();
       reconciler.start();

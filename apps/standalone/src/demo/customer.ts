@@ -1,5 +1,6 @@
 import { CreateKeyCommand, DisableKeyCommand, EnableKeyCommand, KMSClient } from '@aws-sdk/client-kms';
-import { MongoClient } from 'mongodb';
+import { randomBytes } from 'node:crypto';
+import { MongoClient, MongoServerError } from 'mongodb';
 import type { CaughtMail, MailCatcher } from '@atrest/testing';
 import type { ApiClient } from './api-client.js';
 
@@ -59,6 +60,8 @@ export async function until<T>(what: string, look: () => Promise<T | null | unde
 export class Customer {
   readonly api: ApiClient;
   private readonly kms: KMSClient;
+  /** Whom this customer has made an administrator of his clusters. */
+  private readonly administrator = { username: 'owner', password: randomBytes(18).toString('base64url') };
   private project = '';
 
   constructor(private readonly options: CustomerOptions) {
@@ -109,6 +112,7 @@ export class Customer {
       clusterType: 'REPLICASET',
       encryptionAtRestProvider,
       replicationSpecs: [{ regionConfigs }],
+      selfManaged: { administrator: this.administrator },
     });
   }
 
@@ -162,7 +166,7 @@ export class Customer {
 
   /** Writes documents with write concern majority. */
   async write(uri: string, batch: string, count: number): Promise<void> {
-    const client = new MongoClient(uri, { writeConcern: { w: 'majority' } });
+    const client = new MongoClient(uri, { auth: this.administrator, writeConcern: { w: 'majority' } });
     try {
       await client
         .db('shop')
@@ -174,9 +178,23 @@ export class Customer {
   }
 
   async count(uri: string, batch: string): Promise<number> {
-    const client = new MongoClient(uri);
+    const client = new MongoClient(uri, { auth: this.administrator });
     try {
       return await client.db('shop').collection('orders').countDocuments({ batch });
+    } finally {
+      await client.close();
+    }
+  }
+
+  /** Whether somebody without a login reads anything. */
+  async isOpen(uri: string): Promise<boolean> {
+    const client = new MongoClient(uri);
+    try {
+      await client.db('shop').collection('orders').findOne();
+      return true;
+    } catch (error) {
+      if (error instanceof MongoServerError && error.code === 13) return false;
+      throw error;
     } finally {
       await client.close();
     }

@@ -53,6 +53,8 @@ export class Scenario {
     const uri = await customer.connectionString('orders');
     await customer.write(uri, 'before', DOCUMENTS);
     this.report.step(`${DOCUMENTS} documents written to 'orders', acknowledged by a majority`);
+    if (await customer.isOpen(uri)) throw new Error("'orders' is read without a login");
+    this.report.step('nobody reads them without a login: the members have a key file, the customer a user, the agents one of their own');
     return uri;
   }
 

@@ -1,5 +1,5 @@
 import { waitFor, type CaughtMail } from '@atrest/testing';
-import { MongoClient } from 'mongodb';
+import { MongoClient, type MongoClientOptions } from 'mongodb';
 import type { ApiClient } from '../demo/api-client.js';
 import type { TestHost } from './host.contract.js';
 import { freePorts } from './machine.contract.js';
@@ -29,6 +29,8 @@ export interface ClusterAnswer {
   readonly connectionStrings: { readonly standard?: string };
   readonly selfManaged: {
     readonly state: string;
+    readonly accessControl: boolean;
+    readonly administrator?: { readonly username: string | null; readonly state?: string };
     readonly disabledReason: { readonly provider: string; readonly detail: string } | null;
     readonly pendingChanges: object | null;
     readonly processes: readonly ProcessAnswer[];
@@ -52,6 +54,8 @@ const LIMIT_MS = 120_000;
 /** One project with its owners, key and clusters, through the interfaces that a customer has. */
 export class TestProject {
   readonly owners: readonly string[];
+  /** Of every cluster that is created here, unless it has an access control of its own. */
+  administrator = { username: 'owner', password: 'a word of the owner' };
   id = '';
   keyId = '';
 
@@ -108,7 +112,12 @@ export class TestProject {
     const regionConfigs = [
       { providerName: 'AWS', regionName: 'US_EAST_1', priority: 7, electableSpecs: { instanceSize: 'M10', nodeCount } },
     ];
-    await this.createCluster(name, { encryptionAtRestProvider, clusterType: 'REPLICASET', replicationSpecs: [{ regionConfigs }] });
+    await this.createCluster(name, {
+      encryptionAtRestProvider,
+      clusterType: 'REPLICASET',
+      replicationSpecs: [{ regionConfigs }],
+      selfManaged: { administrator: this.administrator },
+    });
   }
 
   /** Creates a replica set with one member on each of the hosts; a host may be given several times. Answers their ports. */
@@ -126,7 +135,8 @@ export class TestProject {
   }
 
   async createNamed(name: string, processes: readonly NamedProcess[], clusterType = 'REPLICASET'): Promise<void> {
-    await this.createCluster(name, { encryptionAtRestProvider: 'AWS', clusterType, selfManaged: { processes } });
+    const own = processes.some(({ adopted }) => adopted === true) ? {} : { administrator: this.administrator };
+    await this.createCluster(name, { encryptionAtRestProvider: 'AWS', clusterType, selfManaged: { processes, ...own } });
   }
 
   async patch(cluster: string, change: object): Promise<ClusterAnswer> {
@@ -162,11 +172,15 @@ export class TestProject {
 
   /** Until a majority acknowledges the document `{ n, ...fields }`: a cluster that is just starting may refuse the first tries. */
   async write(cluster: string, n: number, fields: object = {}): Promise<void> {
-    const uri = await this.connectionString(cluster);
+    const { uri, login } = await this.connection(cluster);
     await waitFor(
       async () => {
         // A client that could not connect stays closed, and a write without an answer may have been done: a new one each time, with one effect.
-        const client = new MongoClient(uri, { serverSelectionTimeoutMS: 20_000, writeConcern: { w: 'majority', wtimeoutMS: 10_000 } });
+        const client = new MongoClient(uri, {
+          ...login,
+          serverSelectionTimeoutMS: 20_000,
+          writeConcern: { w: 'majority', wtimeoutMS: 10_000 },
+        });
         try {
           await client
             .db('shop')
@@ -183,7 +197,8 @@ export class TestProject {
 
   /** The numbers that were written, in order. */
   async written(cluster: string): Promise<number[]> {
-    const client = new MongoClient(await this.connectionString(cluster), { serverSelectionTimeoutMS: 30_000 });
+    const { uri, login } = await this.connection(cluster);
+    const client = new MongoClient(uri, { ...login, serverSelectionTimeoutMS: 30_000 });
     try {
       const documents = await client.db('shop').collection<{ _id: number; n: number }>('orders').find().toArray();
       return documents.map(({ n }) => n).sort((a, b) => a - b);
@@ -209,10 +224,11 @@ export class TestProject {
     });
   }
 
-  private async connectionString(cluster: string): Promise<string> {
-    const { standard } = (await this.cluster(cluster)).connectionStrings;
-    if (standard === undefined) throw new Error(`Cluster ${cluster} has no connection string yet`);
-    return standard;
+  /** Where a customer reaches a cluster, and how he logs in. */
+  async connection(name: string): Promise<{ readonly uri: string; readonly login: MongoClientOptions }> {
+    const { connectionStrings, selfManaged } = await this.cluster(name);
+    if (connectionStrings.standard === undefined) throw new Error(`Cluster ${name} has no connection string yet`);
+    return { uri: connectionStrings.standard, login: selfManaged.accessControl ? { auth: this.administrator } : {} };
   }
 
   private async clusterNames(): Promise<string[]> {

@@ -104,9 +104,38 @@ export const SelfManagedProcessSchema = z.strictObject({
 });
 export type SelfManagedProcess = z.infer<typeof SelfManagedProcessSchema>;
 
+const username = z.string().min(1).max(128);
+const password = z.string().min(8, 'must have at least 8 characters').max(256);
+const pem = z
+  .string()
+  .max(100_000)
+  .regex(/-----BEGIN CERTIFICATE-----/, 'must be a certificate in PEM');
+
+/** A user with the role `root` that Atrest makes, or gives another password. Write-only but for the name. */
+const AdministratorSchema = z.strictObject({ username: given(username), password: given(password), state: readOnly, hint: readOnly });
+
+/** How agents log in at processes whose access control is not Atrest's. Write-only but for the name. */
+const AgentAccessSchema = z.strictObject({
+  username: given(username),
+  password: given(z.string().min(1).max(1024)),
+  authSource: given(z.string().min(1).max(128)),
+  x509: given(
+    z.strictObject({
+      /** A certificate with its private key. */
+      certificate: given(pem.regex(/-----BEGIN [A-Z ]*PRIVATE KEY-----/, 'must have its private key with it')),
+      ca: given(pem),
+    }),
+  ),
+});
+
 /** The extension object of a cluster. */
 export const SelfManagedSchema = z.strictObject({
   processes: given(z.array(SelfManagedProcessSchema).min(1).max(500)),
+  /** Decided at creation. True unless processes have an arrangement of their own; false is for trying only. */
+  accessControl: given(z.boolean()),
+  administrator: given(AdministratorSchema),
+  agentAccess: given(AgentAccessSchema),
+  tls: given(z.strictObject({ ca: given(pem) })),
   state: readOnly,
   disabledReason: readOnly,
   pendingChanges: readOnly,

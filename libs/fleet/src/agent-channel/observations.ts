@@ -1,4 +1,4 @@
-import type { ObservationReport, ProcessObservation } from '@atrest/contracts';
+import type { ObservationReport, ProcessObservation, SealingPublicKey } from '@atrest/contracts';
 import { rows, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
 import type { BackupTasks } from '../backup-tasks/backup-tasks.js';
@@ -34,12 +34,16 @@ export class Observations {
     await this.parts.backupTasks.reported(hostId, report);
     if (news === 'unchanged') return news;
     const waiting = await database.query<{ id: string }>(
-      // A cluster at rest waits for nothing, but for word of its key and of what is left of a backup.
+      // A cluster at rest waits for nothing, but for word of its key and of what is left of a backup, and for what it has told a host to be sealed for the
+      // host's new key.
       `SELECT DISTINCT cluster.id FROM process JOIN cluster ON cluster.id = process.cluster_id
          LEFT JOIN observation ON observation.process_id = process.id
+         LEFT JOIN host_access ON host_access.cluster_id = cluster.id AND host_access.host_id = $1
+           AND host_access.sealing_key <> (SELECT sealing_key ->> 'x' FROM host WHERE id = $1)
          LEFT JOIN concern ON concern.process_id = process.id AND concern.kind = ANY($2)
         WHERE process.host_id = $1 AND process.removed_at IS NULL AND cluster.deleted_at IS NULL
-          AND (cluster.state <> 'IDLE' OR observation.data ?| ARRAY['endedForKey', 'heldForBackup'] OR concern.kind IS NOT NULL)
+          AND (cluster.state <> 'IDLE' OR observation.data ?| ARRAY['endedForKey', 'heldForBackup'] OR concern.kind IS NOT NULL
+               OR host_access.host_id IS NOT NULL)
         ORDER BY cluster.id`,
       [hostId, CONCERNS_AT_REST],
     );
@@ -53,9 +57,14 @@ export class Observations {
     report: ObservationReport,
   ): Promise<'changed' | 'unchanged' | 'superseded' | 'unknown-host'> {
     const now = this.parts.clock.now();
-    const [before] = await rows<{ reported_version: number | null; last_heard_at: Date | null; goal_version: number }>(
+    const [before] = await rows<{
+      reported_version: number | null;
+      last_heard_at: Date | null;
+      goal_version: number;
+      sealing_key: SealingPublicKey | null;
+    }>(
       tx,
-      'SELECT reported_version, last_heard_at, goal_version FROM host WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE',
+      'SELECT reported_version, last_heard_at, goal_version, sealing_key FROM host WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE',
       [hostId],
     );
     if (before === undefined) return 'unknown-host';
@@ -84,7 +93,9 @@ export class Observations {
       hostId,
       report.processes.map((process) => process.id),
     ]);
-    const isNew = changed || forgotten.length > 0 || before.reported_version !== reported || isSilent(before.last_heard_at, now);
+    const otherKey = report.sealingKey !== undefined && report.sealingKey.x !== before.sealing_key?.x;
+    const isNew =
+      changed || otherKey || forgotten.length > 0 || before.reported_version !== reported || isSilent(before.last_heard_at, now);
     return isNew ? 'changed' : 'unchanged';
   }
 

@@ -20,6 +20,7 @@ import { endCopies } from '../backup-tasks/copied-cluster.js';
 import { moveGoals } from '../hosts/hosts.repository.js';
 import { findKeyConfiguration, keyFact } from '../projections/key-configurations.js';
 import { inTransaction } from '../query.js';
+import type { ClusterAccess, SealedAccess } from './cluster-access.js';
 import { observedFact } from './cluster-facts.js';
 import { decide, MOVING_STATES, type ClusterEventName, type ClusterFact, type ClusterRefusal } from './cluster-state.js';
 import type { Cluster } from './cluster-view.js';
@@ -37,7 +38,7 @@ import {
 } from './clusters.repository.js';
 import { concernChanges, HELD_GRACE_MS, isHeld } from './concerns.js';
 import { nextPhaseLimit, type ClusterOrder } from './desired-processes.js';
-import { addressOf, processGoal } from './process-goal.js';
+import { addressOf, processGoal, type ClusterDefinition } from './process-goal.js';
 import { isRemoved } from './process-view.js';
 import { splitChange, type ClusterChange } from './settings/cluster-settings.js';
 import { canonical } from './settings/read-document.js';
@@ -77,6 +78,15 @@ export const orderOf = (cluster: Cluster): ClusterOrder => ({
   paused: cluster.settings.paused,
 });
 
+/** The cluster as the goals of its processes need it. */
+export const definitionOf = (cluster: Cluster, access: SealedAccess): ClusterDefinition => ({
+  id: cluster.id,
+  name: cluster.name,
+  clusterType: cluster.settings.clusterType,
+  encryptionAtRestProvider: cluster.settings.encryptionAtRestProvider,
+  access,
+});
+
 /** The state of a cluster as other services may remember it. */
 export function summaryOf(cluster: Cluster, processes: readonly StoredProcess[]): ClusterSummary {
   return {
@@ -114,7 +124,14 @@ interface Draft {
 export class ClusterLifecycle {
   private readonly listeningSince: Date;
 
-  constructor(private readonly parts: { readonly publisher: EventPublisher; readonly clock: Clock; readonly logger: Logger }) {
+  constructor(
+    private readonly parts: {
+      readonly publisher: EventPublisher;
+      readonly clock: Clock;
+      readonly logger: Logger;
+      readonly access: ClusterAccess;
+    },
+  ) {
     this.listeningSince = parts.clock.now();
   }
 
@@ -217,12 +234,8 @@ export class ClusterLifecycle {
   private async giveOrders(tx: Transaction, draft: Draft, now: Date): Promise<void> {
     const orders = planProcesses(orderOf(draft.cluster), draft.processes, now);
     const ordered = draft.processes.map((process) => ({ ...process, desired: orders.get(process.id)?.desired ?? process.desired }));
-    const definition = {
-      id: draft.cluster.id,
-      name: draft.cluster.name,
-      clusterType: draft.cluster.settings.clusterType,
-      encryptionAtRestProvider: draft.cluster.settings.encryptionAtRestProvider,
-    };
+    const hostIds = draft.processes.map((process) => process.hostId);
+    const definition = definitionOf(draft.cluster, await this.parts.access.sealedFor(tx, draft.cluster, hostIds));
     const changed = draft.processes.flatMap((process) => {
       const order = orders.get(process.id) ?? { desired: process.desired, reason: process.goal.reason, mayStart: true, yields: false };
       const goal = processGoal(definition, ordered, process, order);
@@ -256,6 +269,7 @@ export class ClusterLifecycle {
       );
     }
     if (cluster.deletedAt !== null) {
+      await this.parts.access.forget(tx, cluster.id);
       await retireProcesses(
         tx,
         processes.map((process) => process.id),

@@ -100,7 +100,7 @@ describe('the members of a replica set', () => {
     const named = (port: number, change: object = {}) => ({ hostId: agent.hostId, kind: 'mongod', replicaSet: 'named', port, ...change });
     const { create, patch, settle, goals, get } = await running('named', {
       name: 'named',
-      selfManaged: { processes: [named(45_001), named(45_002), named(45_003)] },
+      selfManaged: { accessControl: false, processes: [named(45_001), named(45_002), named(45_003)] },
     });
     await create();
     const known = (await get()).selfManaged.processes;

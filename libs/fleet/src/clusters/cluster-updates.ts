@@ -8,13 +8,15 @@ import { lockProject } from '../projects/projects.repository.js';
 import { inTransaction } from '../query.js';
 import { Refusal } from '../refusal.js';
 import { isSettled } from './cluster-facts.js';
-import { orderOf, type ClusterLifecycle } from './cluster-lifecycle.js';
+import type { ClusterAccess } from './cluster-access.js';
+import { definitionOf, orderOf, type ClusterLifecycle } from './cluster-lifecycle.js';
 import type { ClusterRefusal } from './cluster-state.js';
 import type { Cluster, ClusterProcess, ClusterWithProcesses } from './cluster-view.js';
 import { changeArguments, insertProcess, lockCluster, markLeaving, processesOf, type StoredProcess } from './clusters.repository.js';
 import { targetOf } from './desired-processes.js';
 import { changesByName, changesByTopology, changesNothing, NO_CHANGES, shardsOfProcesses, type ProcessChanges } from './process-changes.js';
 import { processGoal } from './process-goal.js';
+import { accessAfter, bringsSecrets } from './settings/access-settings.js';
 import { checkSettings, movesProcesses, sameTopology, type ClusterChange, type ClusterSettings } from './settings/cluster-settings.js';
 import { changeOf } from './settings/read-document.js';
 import { majorOf, versionOf, wantedSettings } from './settings/render-cluster.js';
@@ -25,12 +27,13 @@ export interface ClustersDependencies {
   readonly publisher: EventPublisher;
   readonly clock: Clock;
   readonly lifecycle: ClusterLifecycle;
+  readonly access: ClusterAccess;
 }
 
 /** What the caller of a request may do beyond what its route asks for. */
 export interface ClusterRights {
-  /** Encryption is a matter of the project's owner; other settings are not. */
-  readonly mayChangeEncryption: boolean;
+  /** Encryption, and who gets into a cluster, are matters of the project's owner; other settings are not. */
+  readonly isOwner: boolean;
 }
 
 export const REFUSALS: Readonly<Record<ClusterRefusal, () => Refusal>> = {
@@ -40,9 +43,9 @@ export const REFUSALS: Readonly<Record<ClusterRefusal, () => Refusal>> = {
 };
 
 /** @throws {Refusal} ACCESS_FORBIDDEN */
-export function checkRights(rights: ClusterRights): void {
-  if (rights.mayChangeEncryption) return;
-  throw new Refusal('ACCESS_FORBIDDEN', 'Only a Project Owner may choose the encryption at rest of a cluster.');
+export function checkRights(rights: ClusterRights, what: 'choose the encryption at rest of' | 'let somebody into'): void {
+  if (rights.isOwner) return;
+  throw new Refusal('ACCESS_FORBIDDEN', `Only a Project Owner may ${what} a cluster.`);
 }
 
 export const notFound = (name: string, projectId: string) => clusterNotFound(name.slice(0, 64), projectId);
@@ -71,18 +74,23 @@ export class ClusterUpdates {
     const asked = document.encryptionAtRestProvider;
     const changesProvider = asked != null && asked !== wantedSettings(before.cluster).encryptionAtRestProvider;
     if (changesProvider) {
-      checkRights(rights);
+      checkRights(rights, 'choose the encryption at rest of');
       if (asked !== 'NONE') await awaitUsableKey(this.parts.database, projectId, asked);
     }
+    if (bringsSecrets(document)) checkRights(rights, 'let somebody into');
     await this.parts.database.transaction(async (tx) => {
       // The configuration first and the cluster second: the order in which the handler of a configuration's event locks them.
       if (changesProvider) await checkUsableKey(tx, projectId, asked);
       const cluster = await lockCluster(tx, id);
       if (cluster === undefined) throw notFound(name, projectId);
       const processes = (await processesOf(inTransaction(tx), [id])).get(id) ?? [];
-      const { change, processes: changes } = await this.read(tx, cluster, processes, document);
-      checkPause({ cluster, processes }, document, { change, processes: changes });
+      const access = accessAfter({ settings: cluster.settings.access, secret: await this.parts.access.secretOf(tx, id) }, document);
+      const { change: other, processes: changes } = await this.read(tx, cluster, processes, document);
+      // Who gets in has nothing to do with whether anything runs.
+      checkPause({ cluster, processes }, document, { change: other, processes: changes });
+      const change: ClusterChange = access === null ? other : { ...other, access: access.settings };
       if (Object.keys(change).length === 0 && changesNothing(changes)) return;
+      if (access?.secret) await this.parts.access.store(tx, id, access.secret);
       await this.apply(tx, cluster, processes, changes);
       const moves = movesProcesses(change) || !changesNothing(changes);
       const advance = await this.parts.lifecycle.advance(tx, id, { kind: 'change-accepted', moves }, change);
@@ -107,7 +115,7 @@ export class ClusterUpdates {
     if (project === undefined) throw groupNotFound(cluster.projectId);
     const now = this.parts.clock.now();
     const hosts = await lockHostsForPlacement(tx, project.orgId, now);
-    const changed = { id: cluster.id, name: cluster.name, clusterType: wanted.clusterType, processes };
+    const changed = { id: cluster.id, name: cluster.name, clusterType: wanted.clusterType, processes, access: wanted.access };
     const named = asked == null ? NO_CHANGES : changesByName(changed, asked, hosts);
     const renames = named.added.length > 0 || named.leaving.length > 0;
     if (resizes && renames) {
@@ -139,8 +147,8 @@ export class ClusterUpdates {
       added.map((process) => process.hostId),
       now,
     );
-    const { clusterType, encryptionAtRestProvider } = cluster.settings;
-    const definition = { id: cluster.id, name: cluster.name, clusterType, encryptionAtRestProvider };
+    const hostIds = [...processes, ...added].map((process) => process.hostId);
+    const definition = definitionOf(cluster, await this.parts.access.sealedFor(tx, cluster, hostIds));
     for (const process of added) {
       const order = { desired, reason: null, mayStart: true, yields: false };
       const goal = processGoal(definition, [...processes, ...added], process, order);

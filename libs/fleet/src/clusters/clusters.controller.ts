@@ -162,6 +162,6 @@ export class ClustersController {
   }
 }
 
-const rightsOf = (caller: Caller, projectId: string): { mayChangeEncryption: boolean } => ({
-  mayChangeEncryption: caller.hasRole('GROUP_OWNER', projectId),
+const rightsOf = (caller: Caller, projectId: string): { isOwner: boolean } => ({
+  isOwner: caller.hasRole('GROUP_OWNER', projectId),
 });

@@ -6,6 +6,7 @@ import type { Cluster, ClusterProcess, ClusterWithProcesses } from './cluster-vi
 import type { ConcernChanges, OpenConcern } from './concerns.js';
 import type { ProcessDefinition } from './process-goal.js';
 import type { Desired } from './process-view.js';
+import { OPEN_ACCESS } from './settings/access-settings.js';
 import type { ClusterChange, ClusterSettings } from './settings/cluster-settings.js';
 
 interface ClusterRow {
@@ -73,8 +74,8 @@ function clusterOf(row: ClusterRow): Cluster {
     state: row.state,
     stateSince: row.state_since,
     disabledReason: row.disabled_reason,
-    // What was stored by a release that could not pause says nothing of it.
-    settings: { ...row.settings, paused: row.settings.paused ?? false },
+    // What was stored by a release that could not pause, or had no access control, says nothing of it.
+    settings: { ...row.settings, paused: row.settings.paused ?? false, access: row.settings.access ?? OPEN_ACCESS },
     pendingChanges: row.pending_changes,
     processArgs: row.process_args,
     createdAt: row.created_at,

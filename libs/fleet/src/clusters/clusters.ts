@@ -5,7 +5,7 @@ import { lockHostsForPlacement, moveGoals } from '../hosts/hosts.repository.js';
 import { lockProject } from '../projects/projects.repository.js';
 import { inTransaction, onDatabase } from '../query.js';
 import { Refusal } from '../refusal.js';
-import { orderOf, summaryOf } from './cluster-lifecycle.js';
+import { definitionOf, orderOf, summaryOf } from './cluster-lifecycle.js';
 import {
   checkRights,
   ClusterUpdates,
@@ -27,11 +27,13 @@ import {
   writeCluster,
 } from './clusters.repository.js';
 import { namedProcesses } from './named-processes.js';
-import { NoRoomError, place } from './placement.js';
+import { NoRoomError, place, type PlacementHost } from './placement.js';
 import { processGoal, type ProcessDefinition } from './process-goal.js';
+import { accessOfNew, bringsSecrets } from './settings/access-settings.js';
 import { checkClusterName, membersOf, type ClusterSettings } from './settings/cluster-settings.js';
 import { settingsOfNew } from './settings/read-document.js';
 import { wantedSettings } from './settings/render-cluster.js';
+import { checkSealable, placeable } from './sealable-hosts.js';
 import { planProcesses } from './update-plan.js';
 import { awaitUsableKey, checkUsableKey } from './usable-key.js';
 import { usageBetween, type ProcessUsage, type UsagePeriod } from './usage.js';
@@ -64,9 +66,11 @@ export class Clusters {
     if (name == null) throw new Refusal('MISSING_ATTRIBUTE', 'The required attribute name was not specified.', ['name']);
     checkClusterName(name);
     if (document.paused === true) throw new Refusal('CANNOT_CREATE_PAUSED_CLUSTER', 'A cluster cannot be created paused.');
-    const settings = settingsOfNew(document);
+    if (bringsSecrets(document)) checkRights(rights, 'let somebody into');
+    const access = accessOfNew(document);
+    const settings = { ...settingsOfNew(document), access: access.settings };
     if (settings.encryptionAtRestProvider !== 'NONE') {
-      checkRights(rights);
+      checkRights(rights, 'choose the encryption at rest of');
       await awaitUsableKey(this.parts.database, projectId, settings.encryptionAtRestProvider);
     }
     const now = this.parts.clock.now();
@@ -92,6 +96,7 @@ export class Clusters {
         throw new Refusal('DUPLICATE_CLUSTER_NAME', `A cluster named ${name} is already present in group ${projectId}.`, [name, projectId]);
       }
       await addHistory(tx, { clusterId: cluster.id, at: now, from: null, to: 'CREATING', fact: { kind: 'created' } });
+      if (access.secret !== null) await this.parts.access.store(tx, cluster.id, access.secret);
       await this.placeProcesses(tx, project.orgId, cluster, document, now);
       const processes = (await processesOf(inTransaction(tx), [cluster.id])).get(cluster.id) ?? [];
       await this.parts.publisher.publish(tx, clusterCreated, summaryOf(cluster, processes));
@@ -180,9 +185,10 @@ export class Clusters {
 
   private async placeProcesses(tx: Transaction, orgId: string, cluster: Cluster, document: ClusterDocument, now: Date): Promise<void> {
     const hosts = await lockHostsForPlacement(tx, orgId, now);
-    const { clusterType, encryptionAtRestProvider, shards } = cluster.settings;
+    const { clusterType, shards, access } = cluster.settings;
     const named = document.selfManaged?.processes;
     const processes = named != null ? namedProcesses(named, { id: cluster.id, clusterType }, hosts) : placed(cluster, shards, hosts);
+    checkSealable(access, processes, hosts);
     const versions = await moveGoals(
       tx,
       processes.map((process) => process.hostId),
@@ -191,7 +197,8 @@ export class Clusters {
     // Nothing of a new cluster was ordered yet: its processes begin as stopped, and the first phase of its start is ordered here.
     const views = processes.map((process): ClusterProcess => ({ ...process, ...NEW_PROCESS, desiredSince: now }));
     const orders = planProcesses(orderOf(cluster), views, now);
-    const definition = { id: cluster.id, name: cluster.name, clusterType, encryptionAtRestProvider };
+    const hostIds = processes.map((process) => process.hostId);
+    const definition = definitionOf(cluster, await this.parts.access.sealedFor(tx, cluster, hostIds));
     for (const process of views) {
       const goal = processGoal(definition, views, process, orders.get(process.id) ?? STOPPED);
       await insertProcess(tx, cluster.id, process, { goal, goalVersion: versions.get(process.hostId) ?? 1, now });
@@ -214,14 +221,21 @@ const NEW_PROCESS = {
   argumentsVersion: 0,
 } as const;
 
-function placed(cluster: Cluster, shards: ClusterSettings['shards'], hosts: Parameters<typeof place>[1]): readonly ProcessDefinition[] {
+function placed(cluster: Cluster, shards: ClusterSettings['shards'], all: readonly PlacementHost[]): readonly ProcessDefinition[] {
+  const hosts = placeable(cluster.settings.access, all);
   try {
     return place(
       { clusterId: cluster.id, clusterName: cluster.name, clusterType: cluster.settings.clusterType, shards: shards.map(membersOf) },
       hosts,
     );
   } catch (error) {
-    if (error instanceof NoRoomError) throw new Refusal('INVALID_CLUSTER_CONFIGURATION', error.message, [error.what]);
+    if (error instanceof NoRoomError) {
+      const others =
+        all.length === hosts.length
+          ? ''
+          : ` ${all.length - hosts.length} more have an agent of a release without a sealing key: update it.`;
+      throw new Refusal('INVALID_CLUSTER_CONFIGURATION', `${error.message}${others}`, [error.what]);
+    }
     throw error;
   }
 }

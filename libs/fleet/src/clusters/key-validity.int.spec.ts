@@ -6,6 +6,7 @@ import { waitFor } from '@atrest/testing';
 import { keyConfigurationHandlers } from '../projections/key-configuration-handlers.js';
 import type { FakeAgent } from '../test-support/fake-agent.contract.js';
 import { FakeKey, FleetInstallation, replicaSet } from '../test-support/fleet-installation.contract.js';
+import { ClusterAccess } from './cluster-access.js';
 import { ClusterLifecycle } from './cluster-lifecycle.js';
 
 let fleet: FleetInstallation;
@@ -78,6 +79,7 @@ describe('a key that is gone', () => {
       publisher: new EventPublisher('fleet', fleet.clock),
       clock: fleet.clock,
       logger: createLogger({ service: 'test', level: 'silent' }),
+      access: new ClusterAccess(fleet.sealingKeys),
     });
     const handlers = keyConfigurationHandlers({ lifecycle, clock: fleet.clock });
     for (const handler of handlers) {

@@ -19,6 +19,8 @@ export interface PlacementHost {
   readonly processes: number;
   /** Members of a cluster are placed only where an agent answers. */
   readonly silent: boolean;
+  /** Secrets can be sealed for it. */
+  readonly sealable: boolean;
 }
 
 /** One member of a replica set that has to be placed. */

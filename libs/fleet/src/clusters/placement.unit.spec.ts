@@ -15,6 +15,7 @@ const host = (change: Partial<PlacementHost> = {}): PlacementHost => ({
   usedPaths: [],
   processes: 0,
   silent: false,
+  sealable: true,
   ...change,
 });
 const members = (count: number) => Array.from({ length: count }, () => ({ priority: 7, votes: 1 }));

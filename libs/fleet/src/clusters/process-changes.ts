@@ -5,7 +5,9 @@ import type { ClusterProcess } from './cluster-view.js';
 import { checkArguments, namedProcesses } from './named-processes.js';
 import { NoRoomError, placeMembers, shardName, type MemberRequest, type PlacementHost } from './placement.js';
 import { addressOf, setsOf, type ProcessDefinition } from './process-goal.js';
+import { checkSealable, placeable } from './sealable-hosts.js';
 import { membersOf, type ShardSettings } from './settings/cluster-settings.js';
+import { hasOwnArrangement, hasRights, type AccessSettings } from './settings/access-settings.js';
 import { byName } from './settings/read-document.js';
 import { unmaskArguments } from './settings/render-self-managed.js';
 
@@ -23,6 +25,7 @@ export interface ChangedCluster {
   readonly name: string;
   readonly clusterType: ClusterType;
   readonly processes: readonly ClusterProcess[];
+  readonly access: AccessSettings;
 }
 
 export const NO_CHANGES: ProcessChanges = { added: [], leaving: [], rearranged: [] };
@@ -37,9 +40,6 @@ const invalid = (detail: string, ...parameters: string[]): Refusal => new Refusa
 const SHARD_REMOVAL =
   'A shard cannot be removed: its data would have to be moved to the others first, which only the cluster itself can do and which may take days. ' +
   'Create a cluster with fewer shards and move the data, or keep the shard.';
-
-/** With one of these a server takes changes of its set or cluster only from a user with rights, and agents have none. */
-const ACCESS_CONTROL = /^--?(auth|keyFile|clusterAuthMode|transitionToAuth)(=|$)/;
 
 const isElectable = (member: MemberRequest): boolean => member.priority > 0;
 
@@ -58,12 +58,13 @@ function checkVoters(name: string, set: readonly ProcessDefinition[]): void {
   );
 }
 
-function checkShardMayJoin(processes: readonly ClusterProcess[]): void {
-  const guarded = processes.find((process) => process.extraArguments.some((argument) => ACCESS_CONTROL.test(argument)));
+function checkShardMayJoin(processes: readonly ClusterProcess[], access: AccessSettings): void {
+  // A server takes changes of its cluster only from a user with rights.
+  const guarded = hasRights(access) ? undefined : processes.find(hasOwnArrangement);
   if (guarded === undefined) return;
   throw invalid(
     `A shard cannot be added to a cluster with access control (${addressOf(guarded)} is started with it): its agents have no user there. ` +
-      'Add the shard with sh.addShard() yourself and name its processes in selfManaged.processes with adopted: true.',
+      'Give them one as selfManaged.agentAccess, or add the shard with sh.addShard() yourself and name its processes in selfManaged.processes with adopted: true.',
     addressOf(guarded),
   );
 }
@@ -138,16 +139,17 @@ const occupied = (hosts: readonly PlacementHost[], placed: readonly ProcessDefin
 export function changesByTopology(
   cluster: ChangedCluster,
   shards: readonly ShardSettings[],
-  hosts: readonly PlacementHost[],
+  all: readonly PlacementHost[],
   now: Date,
 ): ProcessChanges {
+  const hosts = placeable(cluster.access, all);
   const sets = [...setsOf(cluster.processes, 'mongod')].sort(byName);
   if (shards.length < sets.length) throw invalid(SHARD_REMOVAL);
   const added: (ProcessDefinition & { joining: boolean })[] = [];
   const leaving: string[] = [];
   shards.forEach((shard, index) => {
     const [name, members] = sets[index] ?? [shardName(cluster.name, index), []];
-    if (members.length === 0) checkShardMayJoin(cluster.processes);
+    if (members.length === 0) checkShardMayJoin(cluster.processes, cluster.access);
     const free = occupied(hosts, added);
     const changes =
       members.length > 0
@@ -222,7 +224,22 @@ export function changesByName(
   const leaving = staying(cluster.processes).filter((process) => !named.has(process.id));
   const added = fresh.length > 0 || leaving.length > 0 ? namedProcesses(fresh, cluster, hosts, cluster.processes, stay).map(join) : [];
   checkSetsGoOn(cluster, stay, added);
+  checkArrangement(cluster, added, rearranged);
+  checkSealable(cluster.access, added, hosts);
   return { added, leaving: leaving.map((process) => process.id), rearranged };
+}
+
+/** A process with another key file, or without one, could not speak with the others. */
+function checkArrangement(cluster: ChangedCluster, added: readonly ProcessDefinition[], rearranged: ProcessChanges['rearranged']): void {
+  if (
+    !cluster.access.control ||
+    ![...added, ...rearranged].some((process) => hasOwnArrangement(process) || ('adopted' in process && process.adopted))
+  )
+    return;
+  throw invalid(
+    'Atrest controls the access to this cluster: its processes cannot be started with --auth, --keyFile, --clusterAuthMode or --transitionToAuth of their own, ' +
+      'and none that existed before Atrest can join them.',
+  );
 }
 
 /** Sets are neither removed nor exchanged as a whole: somebody has to stay who has the data. */
@@ -243,7 +260,8 @@ function checkSetsGoOn(cluster: ChangedCluster, stay: readonly ClusterProcess[],
     }
   }
   const sets = new Set(cluster.processes.map((process) => process.replicaSet));
-  if (added.some((process) => !process.adopted && process.kind === 'mongod' && !sets.has(process.replicaSet))) checkShardMayJoin(stay);
+  if (added.some((process) => !process.adopted && process.kind === 'mongod' && !sets.has(process.replicaSet)))
+    checkShardMayJoin(stay, cluster.access);
 }
 
 /**

@@ -48,6 +48,8 @@ export interface ClusterDefinition {
   readonly name: string;
   readonly clusterType: ClusterType;
   readonly encryptionAtRestProvider: EncryptionAtRestProvider;
+  /** How agents get in, sealed for each host; absent where nobody asks. */
+  readonly access?: ReadonlyMap<string, string>;
 }
 
 const byMember = (a: ProcessDefinition, b: ProcessDefinition): number => a.memberId - b.memberId || (a.id < b.id ? -1 : 1);
@@ -149,6 +151,7 @@ export function processGoal(
   process: OrderedProcess,
   order: ProcessOrder,
 ): ProcessGoal {
+  const sealed = cluster.access?.get(process.hostId);
   return {
     id: process.id,
     clusterId: cluster.id,
@@ -168,5 +171,6 @@ export function processGoal(
     ...(process.argumentsVersion > 0 && { argumentsVersion: process.argumentsVersion }),
     replicaSet: replicaSetOf(cluster, processes, process, order.yields),
     router: routerOf(processes, process),
+    ...(sealed !== undefined && { access: { sealed } }),
   };
 }

@@ -113,6 +113,7 @@ export class Enrolment implements AgentAuthenticator {
           SET port_first = EXCLUDED.port_first, port_last = EXCLUDED.port_last, capacity = EXCLUDED.capacity,
               allows_colocation = EXCLUDED.allows_colocation, agent_version = EXCLUDED.agent_version,
               credential_hash = EXCLUDED.credential_hash, last_heard_at = EXCLUDED.last_heard_at, report_run = NULL, report_sequence = NULL,
+              reported_version = NULL,
               sealing_key = EXCLUDED.sealing_key`,
       [
         host.id,

@@ -104,6 +104,7 @@ export async function lockHostsForPlacement(
       processes,
       goalVersion,
       silent,
+      sealable: row.sealing_key !== null,
       usedPorts: row.ports,
       usedPaths: row.paths,
     };

@@ -1,6 +1,8 @@
 import {
   EnrolmentResponseSchema,
   PollResponseSchema,
+  ProcessAccessSecretSchema,
+  SealingPublicKeySchema,
   type AgentTaskResult,
   type BackupProgress,
   type BackupTask,
@@ -8,12 +10,14 @@ import {
   type HostGoal,
   type ObservationReport,
   type PollResponse,
+  type ProcessAccessSecret,
   type ProcessGoal,
   type ProcessObservation,
   type SealingPublicKey,
 } from '@atrest/contracts';
 import type { Clock } from '@atrest/platform-time';
-import { generateKeyPairSync } from 'node:crypto';
+import { compactDecrypt } from 'jose';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { observation } from './process-views.contract.js';
 
 const progressAt = (bytes: number, now: Date): BackupProgress => ({
@@ -44,9 +48,8 @@ export class FakeAgent {
   readonly knownShards = new Set<string>();
   /** Whether members that it runs may be primary: where each host has one member of a set, all but one host say no. */
   electable = true;
-  /** What it has for work on snapshots: nothing, until it is {@link equip}ped. */
+  /** Where it keeps snapshots: nowhere, until it is {@link equip}ped. */
   snapshotStore: string | null = null;
-  sealingKey: SealingPublicKey | null = null;
   /** Every task for snapshots that it was given, as often as it was. */
   readonly given: BackupTask[] = [];
   /** Every task that it was told to end, as often as it was. */
@@ -55,6 +58,10 @@ export class FakeAgent {
   readonly works = new Map<string, BackupProgress>();
   /** What runs here, with the version of its arguments. */
   private readonly runs = new Map<string, number>();
+
+  /** What secrets for the host are sealed for; the agent of a host that lost its state folder has another one. */
+  sealingKey: SealingPublicKey | undefined;
+  private privateKey: KeyObject | undefined;
 
   private constructor(
     /** The replica it speaks to. */
@@ -70,6 +77,7 @@ export class FakeAgent {
     token: string,
     o: { readonly [K in keyof FakeAgentOptions]?: FakeAgentOptions[K] | undefined } = {},
   ): Promise<FakeAgent> {
+    const pair = keyPair();
     const response = await fetch(`${url}/agent/v1/enrol`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -81,12 +89,33 @@ export class FakeAgent {
         capacity: 50,
         allowsColocation: true,
         agentVersion: '0.1.0',
+        sealingKey: pair.publicJwk,
         ...o,
       }),
     });
     if (response.status !== 200) throw new Error(`enrolment refused: ${response.status} ${await response.text()}`);
     const { hostId, credential } = EnrolmentResponseSchema.parse(await response.json());
-    return new FakeAgent(url, clock, hostId, credential);
+    const agent = new FakeAgent(url, clock, hostId, credential);
+    if (!('sealingKey' in o)) agent.use(pair);
+    return agent;
+  }
+
+  /** As after the loss of its state folder. */
+  makeSealingKey(): void {
+    this.use(keyPair());
+  }
+
+  /** What was sealed for this host about a process. */
+  async accessTo(processId: string): Promise<ProcessAccessSecret | null> {
+    const sealed = this.processes.find((each) => each.id === processId)?.access?.sealed;
+    if (sealed === undefined || this.privateKey === undefined) return null;
+    const { plaintext } = await compactDecrypt(sealed, this.privateKey);
+    return ProcessAccessSecretSchema.parse(JSON.parse(new TextDecoder().decode(plaintext)));
+  }
+
+  private use({ publicJwk, privateKey }: ReturnType<typeof keyPair>): void {
+    this.sealingKey = publicJwk;
+    this.privateKey = privateKey;
   }
 
   get processes(): readonly ProcessGoal[] {
@@ -122,9 +151,8 @@ export class FakeAgent {
 
   /** From its next report on it has a snapshot store, and a key of its own to seal for; another one each time. */
   equip(snapshotStore = '/var/lib/atrest/snapshots'): void {
-    const { x = '' } = generateKeyPairSync('x25519').publicKey.export({ format: 'jwk' });
     this.snapshotStore = snapshotStore;
-    this.sealingKey = { kty: 'OKP', crv: 'X25519', x };
+    this.makeSealingKey();
   }
 
   /** It says from its next report on that it works on a task. */
@@ -206,4 +234,9 @@ export class FakeAgent {
     const here = this.memberAt(host, like);
     return here === undefined || here.desired === 'running';
   }
+}
+
+function keyPair() {
+  const { publicKey, privateKey } = generateKeyPairSync('x25519');
+  return { publicJwk: SealingPublicKeySchema.parse(publicKey.export({ format: 'jwk' })), privateKey };
 }

@@ -115,6 +115,15 @@ export class FleetInstallation {
     return this.replicas[0]!.fleet;
   }
 
+  /** What the service seals with, as it is configured. */
+  get sealingKeyText(): string {
+    return SEALING_KEYS;
+  }
+
+  get sealingKeys(): SealingKeys {
+    return SealingKeys.parse(SEALING_KEYS);
+  }
+
   get url(): string {
     return this.replicas[0]!.url;
   }

@@ -1,5 +1,6 @@
 import type { ClusterType, EncryptionAtRestProvider, ResourceTag } from '@atrest/contracts';
 import { Refusal } from '../../refusal.js';
+import { OPEN_ACCESS, type AccessSettings } from './access-settings.js';
 
 /** Nodes of one kind in one region, as ordered. */
 export interface NodeSettings {
@@ -56,6 +57,7 @@ export interface ClusterSettings {
   readonly adaptiveCapacity: 'ENABLED' | 'DISABLED' | null;
   /** Stopped by its owner's wish, whatever its state. */
   readonly paused: boolean;
+  readonly access: AccessSettings;
 }
 
 export type ClusterChange = Partial<ClusterSettings>;
@@ -86,10 +88,16 @@ export const DEFAULT_SETTINGS: Omit<ClusterSettings, 'clusterType' | 'shards'> =
   globalClusterSelfManagedSharding: false,
   adaptiveCapacity: null,
   paused: false,
+  access: OPEN_ACCESS,
 };
 
-/** Changes that need no process and no key: they hold at once even while the cluster is disabled. Binaries may be patched then, and protection must not wait. */
-const AT_ONCE = ['mongoDBVersion', 'terminationProtectionEnabled', 'paused'] as const satisfies readonly (keyof ClusterSettings)[];
+/** Changes that need no process and no key: they hold at once even while the cluster is disabled. Binaries may be patched then, and neither protection nor who gets in must wait. */
+const AT_ONCE = [
+  'mongoDBVersion',
+  'terminationProtectionEnabled',
+  'paused',
+  'access',
+] as const satisfies readonly (keyof ClusterSettings)[];
 
 /** Splits a change to a disabled cluster into what holds at once and what waits until the cluster is enabled. */
 export function splitChange(change: ClusterChange): { readonly now: ClusterChange; readonly later: ClusterChange } {

@@ -1,6 +1,7 @@
 import { isSilent } from '../../hosts/host-liveness.js';
 import type { ClusterProcess, ClusterWithProcesses } from '../cluster-view.js';
 import { isOutdated } from '../process-view.js';
+import { renderAccess } from './access-settings.js';
 import { apiTime } from './render-common.js';
 
 const timeOf = (moment: string | null | undefined): string | null => (moment == null ? null : apiTime(new Date(moment)));
@@ -77,6 +78,10 @@ export function renderSelfManaged(view: ClusterWithProcesses, now: Date): object
     disabledReason: cluster.disabledReason,
     pendingChanges: cluster.pendingChanges,
     stale: processes.some((process) => isSilent(process.hostHeardAt, now)),
+    ...renderAccess(
+      cluster.settings.access,
+      processes.flatMap((process) => process.observation?.administrator ?? []),
+    ),
     processes: processes.map((process) => renderProcess(process, now)),
   };
 }
