@@ -5,7 +5,7 @@ export class ApiCallError extends Error {
     readonly path: string,
     readonly status: number,
     readonly errorCode: string,
-    detail: string,
+    readonly detail: string,
   ) {
     super(`${method} ${path} answered ${status} ${errorCode}: ${detail}`);
     this.name = 'ApiCallError';

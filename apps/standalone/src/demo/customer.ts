@@ -1,8 +1,9 @@
 import { CreateKeyCommand, DisableKeyCommand, EnableKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import { randomBytes } from 'node:crypto';
+import type { SnapshotView } from '@atrest/contracts';
 import { MongoClient, MongoServerError } from 'mongodb';
 import type { CaughtMail, MailCatcher } from '@atrest/testing';
-import type { ApiClient } from './api-client.js';
+import { ApiCallError, type ApiClient } from './api-client.js';
 
 /** What a customer sees of one process. */
 export interface ProcessAnswer {
@@ -103,7 +104,7 @@ export class Customer {
   }
 
   /** Creates a replica set the way an unchanged Atlas client does: how many nodes, not where. */
-  async createCluster(name: string, nodeCount: number, encryptionAtRestProvider: 'AWS' | 'NONE'): Promise<void> {
+  async createCluster(name: string, nodeCount: number, encryptionAtRestProvider: 'AWS' | 'NONE', backupEnabled = false): Promise<void> {
     const regionConfigs = [
       { providerName: 'AWS', regionName: 'US_EAST_1', priority: 7, electableSpecs: { instanceSize: 'M10', nodeCount } },
     ];
@@ -111,6 +112,7 @@ export class Customer {
       name,
       clusterType: 'REPLICASET',
       encryptionAtRestProvider,
+      backupEnabled,
       replicationSpecs: [{ regionConfigs }],
       selfManaged: { administrator: this.administrator },
     });
@@ -145,6 +147,40 @@ export class Customer {
       },
       this.options.limitMs,
     );
+  }
+
+  /** Asks for a snapshot on demand; answers its id. */
+  async askForSnapshot(cluster: string): Promise<string> {
+    const body = { description: 'on demand', retentionInDays: 1 };
+    return (await this.api.post<SnapshotView>(`/groups/${this.project}/clusters/${cluster}/backup/snapshots`, body)).id;
+  }
+
+  snapshot(cluster: string, id: string): Promise<SnapshotView> {
+    return this.api.get<SnapshotView>(`/groups/${this.project}/clusters/${cluster}/backup/snapshots/${id}`);
+  }
+
+  untilSnapshot(cluster: string, id: string, what: string, is: (snapshot: SnapshotView) => boolean): Promise<SnapshotView> {
+    return until(
+      `the snapshot of '${cluster}' to be ${what}`,
+      async () => {
+        const snapshot = await this.snapshot(cluster, id);
+        if (snapshot.status === 'failed')
+          throw new Error(`The snapshot failed: ${snapshot.selfManaged.failure?.detail ?? 'no reason given'}`);
+        return is(snapshot) && snapshot;
+      },
+      this.options.limitMs,
+    );
+  }
+
+  /** What a pipeline asks before it deletes a key: null when nothing depends on it, otherwise what the API says. */
+  async whyNotDelete(keyId: string): Promise<string | null> {
+    try {
+      await this.api.post(`/groups/${this.project}/encryptionKeys/${encodeURIComponent(keyId)}:deletion-check`, {});
+      return null;
+    } catch (error) {
+      if (error instanceof ApiCallError && error.errorCode === 'ENCRYPTION_KEY_IN_USE') return error.detail;
+      throw error;
+    }
   }
 
   /** Waits until exactly `count` mails to this project's owners have come, and answers the newest. */

@@ -3,7 +3,7 @@ import { Standalone } from '../standalone.js';
 import { demoProgram } from './run-demo.js';
 
 await demoProgram({
-  parts: 'PostgreSQL, three services, an agent, a development KMS, a mailbox',
+  parts: 'PostgreSQL, four services, an agent, a development KMS, a mailbox',
   start: async (environment, logger) => {
     const system = await Standalone.start(readConfiguration(environment), logger);
     return {

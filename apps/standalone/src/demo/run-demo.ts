@@ -97,6 +97,7 @@ function summarise(report: Report, { servers }: StandaloneSummary): void {
   report.title('Summary');
   report.detail(
     [
+      `snapshot                 ${report.between('snapshot asked for', 'snapshot completed')}   (copied, encrypted, read back and proven)`,
       `KMS change → detected    ${report.between('KMS change', 'detected')}   (check interval 2 s, three confirmations within 2 s)`,
       `detected → all stopped   ${report.between('detected', 'stopped')}`,
       `detected → mail          ${report.between('detected', 'mail')}`,

@@ -1,4 +1,5 @@
 import type { CaughtMail } from '@atrest/testing';
+import type { SnapshotView } from '@atrest/contracts';
 import type { Customer, ProcessAnswer } from './customer.js';
 import type { Report } from './report.js';
 
@@ -16,6 +17,13 @@ const isAlive = (pid: number): boolean => {
   }
 };
 
+function size(bytes: number | null): string {
+  const kibibytes = (bytes ?? 0) / 1_024;
+  return kibibytes < 1_024 ? `${kibibytes.toFixed(0)} KiB` : `${(kibibytes / 1_024).toFixed(1)} MiB`;
+}
+
+const isNotRestorable = ({ selfManaged }: SnapshotView): boolean => selfManaged.restorable.kind !== 'YES';
+
 /** The main job, step by step, as a customer sees it. Throws when anything is not as it should be. */
 export class Scenario {
   constructor(
@@ -28,10 +36,12 @@ export class Scenario {
     const keyId = await this.bringKey();
     this.report.title('Clusters run under an agent');
     const uri = await this.createClusters();
+    this.report.title('A snapshot is taken, encrypted under the key');
+    const snapshotId = await this.takeSnapshot();
     this.report.title('The key is disabled in the KMS');
-    await this.disable(keyId);
+    await this.disable(keyId, snapshotId);
     this.report.title('The key is enabled again');
-    await this.enable(keyId, uri);
+    await this.enable(keyId, uri, snapshotId);
   }
 
   private async bringKey(): Promise<string> {
@@ -45,7 +55,7 @@ export class Scenario {
 
   private async createClusters(): Promise<string> {
     const { customer } = this;
-    await customer.createCluster('orders', 3, 'AWS');
+    await customer.createCluster('orders', 3, 'AWS', true);
     await customer.createCluster('carts', 1, 'AWS');
     await customer.createCluster('press', 1, 'NONE');
     await Promise.all(ALL.map((name) => customer.untilState(name, 'IDLE')));
@@ -58,7 +68,33 @@ export class Scenario {
     return uri;
   }
 
-  private async disable(keyId: string): Promise<void> {
+  private async takeSnapshot(): Promise<string> {
+    const { customer, report } = this;
+    const id = await customer.askForSnapshot('orders');
+    report.moment('snapshot asked for', "a snapshot of 'orders' is asked for; its members run on");
+    const snapshot = await customer.untilSnapshot('orders', id, 'completed', ({ status }) => status === 'completed');
+    const { files, bytes, storedBytes, member, method, encryptionKeyId, proof } = snapshot.selfManaged;
+    if (proof === null) throw new Error('The snapshot is completed, but was not proven');
+    report.moment('snapshot completed', `completed: ${files} files of ${member} copied by ${method}`, 'snapshot asked for');
+    report.detail(
+      [
+        `Encryption Key ID: ${encryptionKeyId}`,
+        `masterKeyUUID:     ${snapshot.masterKeyUUID}`,
+        `size:              ${size(bytes)}, ${size(storedBytes)} stored: encrypted on the host, before a byte left it`,
+      ].join('\n'),
+    );
+    const { blocksRead, blocksSampled } = proof;
+    report.step(
+      `proof: read back from the store and authenticated (${blocksRead} blocks); ${blocksSampled} samples do not open without the key, and do with it`,
+    );
+    const why = await customer.whyNotDelete(encryptionKeyId);
+    if (why === null) throw new Error('The key could be deleted, although clusters and a snapshot need it');
+    report.step('may the key be deleted? The API answers 409:');
+    report.detail(why.replaceAll('. ', '.\n'));
+    return id;
+  }
+
+  private async disable(keyId: string, snapshotId: string): Promise<void> {
     const { customer, report } = this;
     const running = await this.processes();
     await customer.disableKey(keyId);
@@ -75,6 +111,8 @@ export class Scenario {
     const { disabledReason } = (await customer.cluster('orders')).selfManaged;
     report.step(`the API says why 'orders' is disabled: ${disabledReason?.detail ?? 'no reason given'}`);
     report.step("'press' runs on: it does not use the key");
+    const { restorable } = (await customer.untilSnapshot('orders', snapshotId, 'not restorable', isNotRestorable)).selfManaged;
+    report.step(`the snapshot is kept, but cannot be restored now: ${restorable.kind === 'YES' ? '' : restorable.reason}`);
   }
 
   private async stopped(running: readonly ProcessAnswer[]): Promise<void> {
@@ -91,7 +129,7 @@ export class Scenario {
     return mail;
   }
 
-  private async enable(keyId: string, uri: string): Promise<void> {
+  private async enable(keyId: string, uri: string, snapshotId: string): Promise<void> {
     const { customer, report } = this;
     await customer.enableKey(keyId);
     report.moment('KMS restored', 'KMS change: the key is enabled');
@@ -106,6 +144,8 @@ export class Scenario {
     const found = await customer.count(uri, 'before');
     if (found !== DOCUMENTS) throw new Error(`Expected the ${DOCUMENTS} documents written before the stop, found ${found}`);
     report.step(`all ${DOCUMENTS} documents written before the stop are there`);
+    await customer.untilSnapshot('orders', snapshotId, 'restorable', (snapshot) => !isNotRestorable(snapshot));
+    report.step('the snapshot can be restored again');
   }
 
   private async processes(): Promise<readonly ProcessAnswer[]> {

@@ -5,6 +5,7 @@ import {
   OplogTimeSchema,
   SNAPSHOT_FREQUENCIES,
   SnapshotMethodSchema,
+  SnapshotProofSchema,
   SnapshotStatusSchema,
   SnapshotTakenSchema,
   SnapshotTypeSchema,
@@ -78,6 +79,8 @@ export const SnapshotSelfManagedSchema = z.object({
   durationMs: z.int().nullable(),
   /** When it was last read back from the store and found readable with its key, and not without. */
   lastProvenAt: AtlasTimeSchema.nullable(),
+  /** What that was based on. */
+  proof: SnapshotProofSchema.omit({ provenAt: true }).nullable(),
   proofFailure: BackupFailureSchema.nullable(),
   restorable: RestorabilitySchema,
 });

@@ -69,9 +69,16 @@ function selfManaged(snapshot: Snapshot, { configurations }: ViewContext): Snaps
     storedBytes: taken?.storedBytes ?? null,
     durationMs: taken?.durationMs ?? null,
     lastProvenAt: proven && atlasTime(proven),
+    proof: proofOf(snapshot),
     proofFailure: snapshot.proofFailure,
     restorable: restorability(snapshot, configurations),
   };
+}
+
+function proofOf({ lastProof }: Snapshot): SnapshotSelfManaged['proof'] {
+  if (lastProof === null) return null;
+  const { blocksSampled, blocksRead, bytesRead } = lastProof;
+  return { blocksSampled, blocksRead, bytesRead };
 }
 
 /** Of the source's bytes, with one decimal. Sources grow while they are copied. */
