@@ -32,6 +32,14 @@ const PERIOD_DAYS: Readonly<Record<PolicyItem['frequencyType'], number>> = {
   yearly: 365,
 };
 
+/** All that says when a snapshot is due, as text. */
+const timesOf = ({ items, referenceHour, referenceMinute }: Schedule): string =>
+  JSON.stringify([
+    referenceHour,
+    referenceMinute,
+    items.map(({ id, frequencyType, frequencyInterval }) => [id, frequencyType, frequencyInterval]),
+  ]);
+
 /** The schedule after a change that somebody asks for, or why it is refused. What is absent, or null, stays. */
 export function changeSchedule(current: Schedule, change: BackupScheduleChange, now: Date): Outcome<Schedule> {
   const items = change.policies == null ? done(current.items) : itemsOf(current, change.policies, now);
@@ -64,11 +72,8 @@ export function changeSchedule(current: Schedule, change: BackupScheduleChange, 
     extraRetention: change.extraRetentionSettings ?? current.extraRetention,
     source: change.selfManaged?.source ?? current.source,
   };
-  const sameTimes =
-    JSON.stringify([next.items, referenceHour, referenceMinute]) ===
-    JSON.stringify([current.items, current.referenceHour, current.referenceMinute]);
   // A run that is due and waits for the schedule to go on stays due when its times are the same.
-  return done(sameTimes ? next : { ...next, nextSnapshotAt: nextRun(next, now), decidedAt: now });
+  return done(timesOf(next) === timesOf(current) ? next : { ...next, nextSnapshotAt: nextRun(next, now), decidedAt: now });
 }
 
 function itemsOf(current: Schedule, policies: NonNullable<BackupScheduleChange['policies']>, now: Date): Outcome<readonly PolicyItem[]> {
