@@ -183,13 +183,15 @@ export async function takeCancelled(tx: Transaction, hostId: string, now: Date):
   return taken.map((row) => row.id).sort();
 }
 
-/** Whether a host has tasks that could be given or cancelled, without marking anything: most polls find none. */
-export async function hasTasks(query: Query, hostId: string, now: Date): Promise<boolean> {
-  const found = await query(
-    `SELECT FROM backup_task WHERE host_id = $1 AND (status IN ('OPEN', 'CANCELLING') OR (status = 'FAILED' AND named_at > $2)) LIMIT 1`,
-    [hostId, againAt(now)],
-  );
-  return found.length > 0;
+/** What {@link takeOpen} and {@link takeCancelled} would take, for the host $1 and what was told before $2. */
+const DUE = `EXISTS (
+  SELECT FROM backup_task WHERE host_id = $1 AND (told_at IS NULL OR told_at <= $2)
+     AND ((status = 'OPEN' AND (named_at IS NULL OR named_at <= $2)) OR status = 'CANCELLING' OR (status = 'FAILED' AND named_at > $2)))`;
+
+/** Whether there is anything for the agent of a host, without marking it: most polls find nothing. */
+export async function hasDue(query: Query, hostId: string, now: Date): Promise<boolean> {
+  const [row] = await query<{ due: boolean }>(`SELECT ${DUE} AS due`, [hostId, againAt(now)]);
+  return row?.due ?? false;
 }
 
 /** What an agent says of its tasks. Answers those that are under way. */
@@ -290,18 +292,18 @@ export async function backupHosts(tx: Transaction, orgId: string): Promise<Backu
   }));
 }
 
-/** Whether a report that names no work says anything that is not known: most say nothing. */
+/** Whether a report that names no work says anything that is not known, or is that of an agent that should work: most are neither. */
 export async function isNews(
   query: Query,
   hostId: string,
-  snapshotStore: string | null,
-  present: SealingPublicKey | null,
+  equipment: { readonly snapshotStore: string | null; readonly sealingKey: SealingPublicKey | null },
+  now: Date,
 ): Promise<boolean> {
   const [row] = await query<{ news: boolean }>(
-    `SELECT snapshot_store IS DISTINCT FROM $2
-            OR EXISTS (SELECT FROM backup_task WHERE host_id = $1 AND status IN ('WAITING_FOR_KEY', 'OPEN') AND sealing_key <> $3::jsonb) AS news
+    `SELECT snapshot_store IS DISTINCT FROM $3 OR ${DUE}
+            OR EXISTS (SELECT FROM backup_task WHERE host_id = $1 AND status IN ('WAITING_FOR_KEY', 'OPEN') AND sealing_key <> $4::jsonb) AS news
        FROM host WHERE id = $1`,
-    [hostId, snapshotStore, json(present)],
+    [hostId, againAt(now), equipment.snapshotStore, json(equipment.sealingKey)],
   );
   return row?.news ?? false;
 }

@@ -25,7 +25,7 @@ import {
 } from './backup-task.js';
 import {
   backupHosts,
-  hasTasks,
+  hasDue,
   hostnameOf,
   hostsOfCluster,
   insertTask,
@@ -112,7 +112,7 @@ export class BackupTasks {
   /** What the agent of a host is to be given now; marks it as given. */
   async take(hostId: string): Promise<TakenTasks> {
     const { database, clock } = this.parts;
-    if (!(await hasTasks(onDatabase(database), hostId, clock.now()))) return NOTHING;
+    if (!(await hasDue(onDatabase(database), hostId, clock.now()))) return NOTHING;
     return database.transaction(async (tx) => {
       const now = clock.now();
       const open: BackupTask[] = [];
@@ -135,20 +135,20 @@ export class BackupTasks {
     const { database, clock } = this.parts;
     // An agent of an earlier release, or one that was set back to it, has none of these.
     const { sealingKey = null, snapshotStore = null, tasks: reported = [] } = report;
-    if (reported.length === 0 && !(await isNews(onDatabase(database), hostId, snapshotStore, sealingKey))) return;
+    const now = clock.now();
+    if (reported.length === 0 && !(await isNews(onDatabase(database), hostId, { snapshotStore, sealingKey }, now))) return;
     await database.transaction(async (tx) => {
-      const now = clock.now();
       await rememberStore(tx, hostId, snapshotStore);
       if (sealingKey !== null) {
         for (const task of await lockSealedForOthers(tx, hostId, sealingKey)) {
           await moveTask(this.parts, tx, task, { kind: 'key-lost', sealingKey });
         }
       }
-      if (reported.length === 0) return;
-      const underWay = await rememberProgress(tx, hostId, reported, now);
-      for (const task of underWay) await this.publishProgress(tx, task, now);
-      // It works on what ended without it: its poll is to tell it so.
-      if (underWay.length < reported.length) await notify(tx, HOST_CHANNEL, hostId);
+      if (reported.length > 0) {
+        for (const task of await rememberProgress(tx, hostId, reported, now)) await this.publishProgress(tx, task, now);
+      }
+      // It does not work on what it should, or still works on what has ended: the poll that waits is to tell it so.
+      if (await hasDue(inTransaction(tx), hostId, now)) await notify(tx, HOST_CHANNEL, hostId);
     });
   }
 
