@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Db, type Document, MongoClient } from 'mongodb';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { memberLogin, MongodConnection, type Login } from './connection.js';
 import { MongodHarness, PATIENCE, type ServerUnderTest } from './mongod-harness.contract.js';
 
 const DENIED = { code: 13, codeName: 'Unauthorized' };
@@ -34,7 +35,7 @@ const MAY: Record<string, readonly Asked[]> = {
 export function accessContract(name: string, server: ServerUnderTest, options: { skipped?: boolean } = {}): void {
   describe.skipIf(options.skipped)(`access: ${name}`, { timeout: 240_000 }, () => {
     const harness = new MongodHarness(server);
-    const clients: MongoClient[] = [];
+    const clients: { close(): Promise<void> }[] = [];
     beforeAll(() => harness.open());
     afterEach(async () => {
       for (const client of clients.splice(0)) await client.close();
@@ -163,6 +164,36 @@ export function accessContract(name: string, server: ServerUnderTest, options: {
       expect((await agent.command({ usersInfo: { user: 'agent', db: 'admin' } }))['users']).toMatchObject([
         { customData: { made: 'there' } },
       ]);
+    });
+
+    it('a connection asks with the first of its logins that the server takes, and for signs of life without any', async () => {
+      const keyFile = await newKeyFile();
+      const port = await initiated(await set(1, keyFile));
+      const agent = { kind: 'password', username: 'agent', password: 'correct horse', authSource: 'admin' } as const;
+      const member = memberLogin(await readFile(keyFile, 'utf8'));
+      const connect = (...logins: Login[]) => {
+        const connection = new MongodConnection({ host: '127.0.0.1', port, logins, timeoutMs: 10_000 });
+        clients.push(connection);
+        return connection;
+      };
+      const both = connect(agent, member);
+      expect(await both.replicaSetStatus()).toMatchObject({ ok: true });
+      expect(both.login).toBe(member);
+      const user = { username: 'agent', password: 'correct horse', roles: ['clusterMonitor'], customData: { n: 1 } };
+      expect(await connect().createUser(user)).toMatchObject({ ok: true });
+      expect(await connect().createFirstUser(user)).toMatchObject({ ok: false, failure: { kind: 'unauthorized' } });
+      expect(await both.createUser(user)).toMatchObject({ ok: false, failure: { kind: 'user-exists' } });
+      both.loginAgain();
+      expect(await both.user('agent')).toEqual({ ok: true, value: { username: 'agent', customData: { n: 1 } } });
+      expect(both.login).toBe(agent);
+      expect(await both.stepUp()).toMatchObject({ ok: false, failure: { kind: 'unauthorized' } });
+
+      const wrong = connect({ ...agent, password: 'wrong' });
+      expect(await wrong.ping()).toMatchObject({ ok: false, failure: { kind: 'authentication-failed' } });
+      expect(await wrong.hello()).toMatchObject({ ok: true, value: { memberState: 'PRIMARY' } });
+      expect(await connect(member).user('nobody')).toEqual({ ok: true, value: null });
+      expect(await connect(member).changeUser('agent', { customData: { n: 2 }, roles: ['clusterManager'] })).toMatchObject({ ok: true });
+      expect(await connect(agent).user('agent')).toMatchObject({ value: { customData: { n: 2 } } });
     });
 
     it('members prove the key file to each other: what one takes, the others have', async () => {
