@@ -89,6 +89,9 @@ const INTERVALS: AgentIntervals = {
 /** After a refusal the control plane is asked again this often: a credential comes back only when a person acts. */
 const REFUSED_RETRY_MS = 60_000;
 
+/** Of polls while a task is being cancelled, which takes as long as a server takes to give back a lock. */
+const CANCELLING_PAUSE_MS = 500;
+
 /** What a report waits for processes that nobody has looked for or asked yet. Looking takes milliseconds; a lost disk must not make the host silent. */
 const FIRST_LOOK_MS = 3_000;
 
@@ -309,6 +312,8 @@ class RunningAgent implements Agent {
         if (this.#channelError) this.#logger.info('the control plane answers again');
         this.#channelError = null;
         version = await this.#take(answer, version);
+        // A cancellation is named until its task has ended, and every answer comes at once meanwhile.
+        if (answer?.cancelled?.length) await this.#pause(CANCELLING_PAUSE_MS);
         wait = this.#intervals.pollSeconds;
       } catch (error) {
         if (signal.aborted) return;
@@ -401,7 +406,9 @@ class RunningAgent implements Agent {
 
   #cancel(taskId: string): void {
     if (this.#results.repeat(taskId)) return;
-    if (this.#backups.cancel(taskId) === 'unknown') this.#results.add(cancelledUnknown(taskId));
+    const outcome = this.#backups.cancel(taskId);
+    if (outcome === 'begun') this.#logger.info({ taskId }, 'a task is cancelled');
+    if (outcome === 'unknown') this.#results.add(cancelledUnknown(taskId));
   }
 
   async #tailLog(task: Extract<AgentTask, { kind: 'tail-log' }>): Promise<AgentTaskResult> {

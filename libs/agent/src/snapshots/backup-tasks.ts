@@ -75,10 +75,12 @@ export class BackupTasks {
   }
 
   /** Ends a task: its result follows when everything is given back. One that this life of the agent does not know has nothing left. */
-  cancel(taskId: string): 'ending' | 'unknown' {
+  cancel(taskId: string): 'begun' | 'under-way' | 'unknown' {
     const running = this.#running.get(taskId);
-    running?.abort.abort();
-    return running === undefined ? 'unknown' : 'ending';
+    if (running === undefined) return 'unknown';
+    if (running.abort.signal.aborted) return 'under-way';
+    running.abort.abort();
+    return 'begun';
   }
 
   /** Ends everything and gives everything back, without results: the next life of the agent begins anew. */

@@ -133,6 +133,12 @@ async function release(
   }
 }
 
+/** Whoever calls it again waits for the first call. */
+function once(action: () => Promise<void>): () => Promise<void> {
+  let begun: Promise<void> | null = null;
+  return () => (begun ??= action());
+}
+
 async function byBackupCursor(context: CopyContext): Promise<ConsistentCopy> {
   const { run, notes, member, taskId } = context;
   const asked = noteOf(context, 'backupCursor', 'asked');
@@ -145,12 +151,7 @@ async function byBackupCursor(context: CopyContext): Promise<ConsistentCopy> {
     throw failed('$backupCursor', opened.failure);
   }
   const cursor = opened.value;
-  let open = true;
-  const end = async (): Promise<void> => {
-    if (!open) return;
-    open = false;
-    await release(context, 'backupCursor', () => killBackupCursors(run, [cursor.id]));
-  };
+  const end = once(() => release(context, 'backupCursor', () => killBackupCursors(run, [cursor.id])));
   try {
     await notes.write({ ...asked, stage: 'held' });
     const files = await filesOfCursor(cursor, member.goal.dbPath!);
@@ -202,12 +203,7 @@ async function lock(context: CopyContext): Promise<{ readonly optime: OplogTime 
     await release(context, 'fsyncLock', () => fsyncUnlock(run));
     throw new MethodFailedError('ALREADY_RUNNING', 'fsyncLock: somebody else locked the writes of the member at the same time.');
   }
-  let isLocked = true;
-  const end = async (): Promise<void> => {
-    if (!isLocked) return;
-    isLocked = false;
-    await release(context, 'fsyncLock', () => fsyncUnlock(run));
-  };
+  const end = once(() => release(context, 'fsyncLock', () => fsyncUnlock(run)));
   try {
     await notes.write({ ...asked, stage: 'held' });
     if (facts.setName === null) return { optime: null, end };
@@ -232,12 +228,7 @@ async function byStoppedMember(context: CopyContext): Promise<ConsistentCopy> {
     context.logger.info({ reason: error.message }, 'the end of the oplog is not known before the member is stopped');
     return null;
   });
-  let suspended = true;
-  const end = async (): Promise<void> => {
-    if (!suspended) return;
-    suspended = false;
-    member.resume();
-  };
+  const end = once(async () => member.resume());
   try {
     await member.suspend('It is stopped to be copied, and started again afterwards.', signal);
     // The lock ended with the process.

@@ -112,8 +112,15 @@ async function copy(
       if (source.method !== 'stoppedMember') await assertSameMember(run, member, process, facts);
     };
     const lost = new AbortController();
-    watch = new BackgroundLoop({ name: 'held files', intervalMs: host.keepAliveMs, run: isSame, onError: (error) => lost.abort(error) });
+    const onError = (error: unknown): void => {
+      host.logger.info({ err: error }, 'the member changed while it is copied');
+      lost.abort(error);
+    };
+    watch = new BackgroundLoop({ name: 'held files', intervalMs: host.keepAliveMs, run: isSame, onError });
     watch.start();
+    const signal = AbortSignal.any([o.signal, lost.signal]);
+    // At once: what is on its way to the store may take minutes to end.
+    signal.addEventListener('abort', () => void source.end(), { once: true });
     o.meter.enter('copying');
     o.onProgress();
     let progress: SnapshotProgress | null = null;
@@ -143,7 +150,7 @@ async function copy(
       maxFiles: task.maxFiles,
       ...(host.leaseTimes !== undefined && { leaseTimes: host.leaseTimes }),
       clock: host.clock,
-      signal: AbortSignal.any([o.signal, lost.signal]),
+      signal,
       onProgress: (counts) => {
         progress = counts;
         o.meter.count(counts);

@@ -35,6 +35,36 @@ import { folderStore } from './store-settings.js';
 export const QUICK_LEASES: LeaseTimes = { renewMs: 100, expiryMs: 60_000, settleMs: 1 };
 
 type Member = ProcessGoal & { dbPath: string };
+type StoreCall = 'put' | 'get' | 'head' | 'list' | 'delete' | 'flush';
+
+/** A store that has something done before each call: it waits, or fails. */
+function observed(store: ObjectStore, before: (call: StoreCall, key: string) => Promise<void>): ObjectStore {
+  return {
+    description: store.description,
+    put: async (key, body, options) => {
+      await before('put', key);
+      return store.put(key, body, options);
+    },
+    get: async (key) => {
+      await before('get', key);
+      return store.get(key);
+    },
+    head: async (key) => {
+      await before('head', key);
+      return store.head(key);
+    },
+    list: (prefix) => store.list(prefix),
+    delete: async (keys) => {
+      for (const key of keys) await before('delete', key);
+      return store.delete(keys);
+    },
+    flush: async () => {
+      await before('flush', '');
+      return store.flush();
+    },
+    close: () => store.close(),
+  };
+}
 
 export class TestBackups {
   readonly projectId = newObjectId();
@@ -44,6 +74,8 @@ export class TestBackups {
   readonly keyId: string;
   readonly credentials: Credentials;
   goals: Member[] = [];
+  /** Done before each call to the store of the agent. */
+  beforeStore: (call: StoreCall, key: string) => Promise<void> | void = () => undefined;
 
   private constructor(host: TestHost, kms: DevelopmentKms, keyId: string) {
     this.host = host;
@@ -72,12 +104,27 @@ export class TestBackups {
   options(change: Partial<AgentOptions> = {}): Partial<AgentOptions> {
     const { intervals } = this.host.options();
     return {
-      snapshotStore: { ...folderStore(this.storeFolder), threads: 1 },
+      snapshotStore: {
+        description: `folder ${this.storeFolder}`,
+        open: async () => observed(await folderStore(this.storeFolder).open(), async (call, key) => this.beforeStore(call, key)),
+        threads: 1,
+      },
       kms: { aws: { endpoint: this.kms.url } },
       intervals: { ...intervals, holdsMs: 100 },
       storeTimes: { leaseTimes: QUICK_LEASES, graceMs: 0 },
       ...change,
     };
+  }
+
+  /** Holds the agent before a call to its store; every time it is made, until it is released. */
+  holdStore(matches: (call: StoreCall, key: string) => boolean): { readonly reached: Promise<void>; readonly release: () => void } {
+    const [reached, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    this.beforeStore = async (call, key) => {
+      if (!matches(call, key)) return;
+      reached.resolve();
+      await released.promise;
+    };
+    return { reached: reached.promise, release: () => released.resolve() };
   }
 
   /** A running replica set with some documents; the agent looks after it. */
