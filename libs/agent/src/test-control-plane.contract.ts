@@ -8,6 +8,7 @@ import {
   type AgentTask,
   type AgentTaskResult,
   type HostGoal,
+  type KeyAccessSecret,
   type ObservationReport,
   type ProcessGoal,
   type ProcessAccessSecret,
@@ -79,7 +80,7 @@ export class TestControlPlane {
   }
 
   /** As the control plane sends a secret to the host. */
-  async seal(secret: ProcessAccessSecret): Promise<string> {
+  async seal(secret: ProcessAccessSecret | KeyAccessSecret): Promise<string> {
     if (this.sealingKey === null) throw new Error('the host has not told its sealing key');
     return new CompactEncrypt(new TextEncoder().encode(JSON.stringify(secret)))
       .setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM' })

@@ -1,5 +1,6 @@
 import { simExecutables } from '@atrest/testing';
 import { accessContract } from './access.contract.js';
+import { backupContract } from './backup/backup.contract.js';
 import { encryptedStorageContract } from './encrypted-storage.contract.js';
 import { fileBackupContract } from './file-backup.contract.js';
 import { findMongod } from './locate.js';
@@ -13,7 +14,7 @@ const standIn: ServerUnderTest = { ...simExecutables(), extraArguments: ['--setP
 const real = await realServer();
 const realName = real ? 'the real server' : 'the real server (set MONGOD_BIN and MONGOS_BIN)';
 
-for (const contract of [mongodContract, encryptedStorageContract, fileBackupContract, accessContract]) {
+for (const contract of [mongodContract, encryptedStorageContract, fileBackupContract, backupContract, accessContract]) {
   contract('mongod-sim', standIn);
   contract(realName, real ?? ABSENT, { skipped: real === null });
 }

@@ -55,7 +55,7 @@ export function snapshotStoreOf(file: z.infer<typeof SnapshotStoreFileSchema>, a
   const how = { compress, threads, readLimit, uploadLimit };
   if (file.folder !== undefined) return { ...folderStore(absolute(file.folder)), ...how };
   const { bucket, prefix, region, endpoint = null, pathStyle, credentialsFile } = file.s3!;
-  const credentials = credentialsFile === undefined ? null : () => credentialsOf(absolute(credentialsFile));
+  const credentials = credentialsFile === undefined ? null : credentialsIn(absolute(credentialsFile));
   const settings = { bucket, prefix, region, endpoint, forcePathStyle: pathStyle, credentials };
   const { description } = new S3ObjectStore(settings);
   return { description, open: async () => new S3ObjectStore(settings), ...how };
@@ -74,16 +74,23 @@ export function folderStore(path: string): AgentSnapshotStore {
   };
 }
 
-/** Read again for each request that needs them, so that credentials may be rotated while a snapshot is written. */
-async function credentialsOf(path: string) {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new StoreRefusedError(`The credentials of the snapshot store cannot be read (${error.code}).`);
-  });
-  const parsed = CredentialsSchema.safeParse(jsonOf(text));
-  if (!parsed.success) throw new StoreRefusedError('The credentials file of the snapshot store has no accessKeyId and secretAccessKey.');
-  const { accessKeyId, secretAccessKey, sessionToken } = parsed.data;
-  // Over at once: the SDK keeps what has no end for ever.
-  return { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }), expiration: new Date(0) };
+/**
+ * Read again for each request that needs them, so that credentials may be rotated while a snapshot is written. While the file is being written, those that
+ * were read last are used.
+ */
+function credentialsIn(path: string) {
+  let last: z.infer<typeof CredentialsSchema> | null = null;
+  return async () => {
+    const text = await readFile(path, 'utf8').catch(() => '');
+    const parsed = CredentialsSchema.safeParse(jsonOf(text));
+    last = parsed.success ? parsed.data : last;
+    if (last === null) {
+      throw new StoreRefusedError('The credentials file of the snapshot store cannot be read, or has no accessKeyId and secretAccessKey.');
+    }
+    const { accessKeyId, secretAccessKey, sessionToken } = last;
+    // Over at once: the SDK keeps what has no end for ever.
+    return { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }), expiration: new Date(0) };
+  };
 }
 
 function jsonOf(text: string): unknown {

@@ -8,6 +8,7 @@ import {
   type BackupTask,
   type DeleteSnapshotsTask,
   type KeyAccessSecret,
+  type ProcessAccessSecret,
   type ProcessGoal,
   type ProveSnapshotTask,
   type TakeSnapshotTask,
@@ -25,7 +26,6 @@ import {
   type ObjectStore,
 } from '@atrest/snapshot-store';
 import { DevelopmentKms, type Credentials } from '@atrest/testing';
-import { CompactEncrypt, importJWK } from 'jose';
 import type { AgentOptions } from '../agent.js';
 import { running, writable } from '../test-goals.contract.js';
 import { TestHost } from '../test-host.contract.js';
@@ -128,12 +128,18 @@ export class TestBackups {
   }
 
   /** A running replica set with some documents; the agent looks after it. */
-  async startSet(size: number, change: Partial<AgentOptions> = {}, extraArguments: readonly string[] = []): Promise<Member[]> {
+  async startSet(
+    size: number,
+    change: Partial<AgentOptions> = {},
+    extraArguments: readonly string[] = [],
+    secret?: ProcessAccessSecret,
+  ): Promise<Member[]> {
+    await this.host.startAgent(this.options(change));
     const members = await this.host.replicaSet('rs0', size);
-    const [{ clusterId }] = members as [Member];
-    this.goals = members.map((goal) => ({ ...goal, clusterId, extraArguments: [...goal.extraArguments, ...extraArguments] }));
+    const clusterId = secret?.clusterId ?? members[0]!.clusterId;
+    const access = secret === undefined ? {} : { access: { sealed: await this.host.controlPlane.seal(secret) } };
+    this.goals = members.map((goal) => ({ ...goal, clusterId, ...access, extraArguments: [...goal.extraArguments, ...extraArguments] }));
     this.host.controlPlane.order(this.goals);
-    await this.startAgent(change);
     await this.host.controlPlane.until('the set to be writable', writable(this.goals));
     if (size > 1) await this.secondary();
     return this.goals;
@@ -169,14 +175,6 @@ export class TestBackups {
       .insertMany(documents, { writeConcern: { w: 'majority' } });
   }
 
-  /** Sealed for the host, by the key in its last report. */
-  async seal(secret: object): Promise<string> {
-    const { controlPlane } = this.host;
-    await controlPlane.until('a report with the key of the host', () => controlPlane.reports.at(-1)?.sealingKey !== undefined);
-    const key = await importJWK({ ...controlPlane.reports.at(-1)!.sealingKey! }, 'ECDH-ES');
-    return new CompactEncrypt(Buffer.from(JSON.stringify(secret))).setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM' }).encrypt(key);
-  }
-
   access(): Extract<KeyAccessSecret['access'], { provider: 'AWS' }> {
     const { accessKeyId, secretAccessKey } = this.credentials;
     return { provider: 'AWS', keyId: this.keyId, region: 'EU_CENTRAL_1', accessKeyId, secretAccessKey };
@@ -186,7 +184,10 @@ export class TestBackups {
   async #withAccess<Task extends BackupTask>(task: Task, secret: Partial<KeyAccessSecret> = {}): Promise<Task> {
     if (task.encryptionKeyId === null || task.keyAccess !== null) return task;
     const { id: taskId, projectId, encryptionKeyId } = task;
-    return { ...task, keyAccess: await this.seal({ taskId, projectId, encryptionKeyId, access: this.access(), ...secret }) };
+    return {
+      ...task,
+      keyAccess: await this.host.controlPlane.seal({ taskId, projectId, encryptionKeyId, access: this.access(), ...secret }),
+    };
   }
 
   #common() {

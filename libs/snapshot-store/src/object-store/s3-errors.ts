@@ -1,4 +1,4 @@
-import { StoreFullError, StoreRefusedError, StoreUnavailableError } from '../errors.js';
+import { SnapshotStoreError, StoreFullError, StoreRefusedError, StoreUnavailableError } from '../errors.js';
 
 /** What the S3 SDK throws, as far as it is looked at. */
 interface S3Failure {
@@ -54,6 +54,8 @@ export function isUnsupported(error: unknown): boolean {
  * @param action e.g. `Writing epochs/…`; the bucket's name is said, credentials never are.
  */
 export function s3Error(action: string, bucket: string, error: unknown): Error {
+  // What gives the credentials says itself why there are none.
+  if (error instanceof SnapshotStoreError) return error;
   const { name = 'unknown error', code, $metadata } = error as S3Failure;
   const status = $metadata?.httpStatusCode;
   const request = $metadata?.requestId === undefined ? '' : `, request ${$metadata.requestId}`;

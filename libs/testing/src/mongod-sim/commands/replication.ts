@@ -1,4 +1,6 @@
 import { type Doc, isDocument, numberOf, stringOf, truthy } from '../bson-values.js';
+import { Int32 } from 'bson';
+import { rollbackIdOf } from '../replication/rollback.js';
 import type { Replication } from '../replication/replication.js';
 import type { MongodServer } from '../server.js';
 import { CommandError } from './command-error.js';
@@ -18,6 +20,13 @@ export function replicationCommands(server: MongodServer): CommandTable {
     },
     replSetGetStatus: { adminOnly: true, run: () => replication().status() },
     replSetGetConfig: { adminOnly: true, run: () => ({ config: replication().configDocument() }) },
+    replSetGetRBID: {
+      adminOnly: true,
+      run: () => {
+        replication();
+        return { rbid: new Int32(rollbackIdOf(server.engine)) };
+      },
+    },
     replSetStepDown: { adminOnly: true, run: (context) => stepDown(replication(), context) },
     replSetStepUp: {
       adminOnly: true,

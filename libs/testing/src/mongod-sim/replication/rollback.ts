@@ -1,6 +1,6 @@
 import { type Doc, numberOf } from '../bson-values.js';
 import { keyOf } from '../storage/keys.js';
-import type { StorageChange } from '../storage/engine.js';
+import type { StorageChange, StorageEngine } from '../storage/engine.js';
 import type { WireClient } from '../wire/client.js';
 import { cursorOf } from './cursor-batch.js';
 import { copyCollection, eachBatch, listCollections, newestEntry, noteConsistency } from './initial-sync.js';
@@ -37,13 +37,18 @@ export async function rollBack(set: SetState, client: WireClient): Promise<boole
   // What was fetched is as new as the source is by now: only from there on does all of it belong together.
   noteConsistency(set, opTimeFrom(await newestEntry(client)));
   writer.writeUnlogged([...changes, { k: 'cutOplog', after: common.ts }]);
-  const rollbackId = (numberOf(engine.collection(ROLLBACK_ID_NS)?.get('rollbackId')?.['rollbackId']) ?? 1) + 1;
+  const rollbackId = rollbackIdOf(engine) + 1;
   writer.write([{ op: 'replace', ns: ROLLBACK_ID_NS, doc: { _id: 'rollbackId', rollbackId } }]);
   log.info(CONTEXT, 'REPL', 21532, 'Incremented the rollback ID', { rbid: rollbackId });
   await engine.sync();
   set.durable = set.lastApplied;
   set.setState('RECOVERING', CONTEXT);
   return true;
+}
+
+/** How often the member has rolled back, from 1. */
+export function rollbackIdOf(engine: StorageEngine): number {
+  return numberOf(engine.collection(ROLLBACK_ID_NS)?.get('rollbackId')?.['rollbackId']) ?? 1;
 }
 
 /** The newest entry of ours that the source has as well. */
