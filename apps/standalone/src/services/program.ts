@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { open } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '@atrest/platform-logging';
 import type { Leftovers } from './leftovers.js';
@@ -24,6 +24,8 @@ const APPS = new URL('../../../', import.meta.url);
 
 /** A program that ends by itself is started again after this long: at once looks like a loop, and a person who ended it wants to see that. */
 const RESTART_MS = 1_000;
+/** A stack trace and what was said before it. */
+const LAST_LINES = 15;
 
 /** What every program of ours inherits; nothing else of the environment, so that a setting cannot reach a service by accident. */
 const INHERITED = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'TZ', 'NODE_OPTIONS'];
@@ -65,6 +67,12 @@ export class Program {
   /** How often it ended by itself and was started again. */
   get restarts(): number {
     return this.#restarts;
+  }
+
+  /** The end of what it wrote, for whoever must know why it keeps ending. */
+  async lastWords(): Promise<string> {
+    const text = await readFile(this.#o.logFile, 'utf8').catch(() => '');
+    return text.trimEnd().split('\n').slice(-LAST_LINES).join('\n');
   }
 
   /** Ends it as a crash would; it is started again. */

@@ -43,6 +43,16 @@ describe('a program of ours', () => {
     expect([program.pid, await leftovers.alive()]).toEqual([null, []]);
   });
 
+  it('that keeps ending is counted, and its last words are known', async () => {
+    const source = `for (let line = 1; line <= 40; line += 1) console.log('line', line); throw new Error('cannot go on')`;
+    const program = await startProgram(source, await Leftovers.endThose(folder, logger));
+    await waitFor(() => program.restarts >= 2, { describe: 'it to be started again twice' });
+    await program.stop();
+    const words = await program.lastWords();
+    expect(words).toContain('cannot go on');
+    expect(words).not.toMatch(/line 1\b/);
+  });
+
   it('is ended by the next start when its own was killed', async () => {
     const program = await startProgram(PATIENT, await Leftovers.endThose(folder, logger));
     await logged('started');

@@ -120,7 +120,7 @@ export class ServiceProcesses {
       });
     }
     await start('ingress', 'ingress/dist/main.js', { ...addresses, ATREST_HTTP_PORT: String(port) });
-    await untilReady(apiUrl);
+    await untilReady(apiUrl, programs);
 
     const servers = await findServers({
       environment: process.env,
@@ -135,7 +135,7 @@ export class ServiceProcesses {
       // It stops mongod first, which may take as long as SIGKILL is not allowed.
       stopLimitMs: configuration.ATREST_STOP_KILL_AFTER + 30_000,
     });
-    if (owner !== null) await untilHostIsThere(apiUrl, owner);
+    if (owner !== null) await untilHostIsThere(apiUrl, owner, programs);
     const summary = { apiUrl, owner, mailboxUrl: mailCatcher.pageUrl, developmentKms, servers, brokers };
     return new ServiceProcesses(summary, mailCatcher, programs, postgres, kafka, logs, leftovers, closers, logger);
   }
@@ -191,33 +191,45 @@ async function bootstrap(
 }
 
 /** Until every service says that it can work. */
-function untilReady(apiUrl: string): Promise<void> {
-  return untilDone(async () => {
+function untilReady(apiUrl: string, programs: ReadonlyMap<string, Program>): Promise<void> {
+  return untilDone(programs, async () => {
     const answer = await fetch(`${apiUrl}/readyz`);
     if (!answer.ok) throw new Error(`The services are not ready: ${await answer.text()}`);
   });
 }
 
 /** After the first start: until the agent has enrolled, so that a cluster can be created at once. */
-function untilHostIsThere(apiUrl: string, owner: NonNullable<StandaloneSummary['owner']>): Promise<void> {
+function untilHostIsThere(
+  apiUrl: string,
+  owner: NonNullable<StandaloneSummary['owner']>,
+  programs: ReadonlyMap<string, Program>,
+): Promise<void> {
   const api = new ApiClient(apiUrl, owner);
-  return untilDone(async () => {
+  return untilDone(programs, async () => {
     const { totalCount } = await api.get<{ totalCount: number }>(`/orgs/${owner.orgId}/hosts`);
     if (totalCount === 0) throw new Error('The agent has not enrolled');
   });
 }
 
-/** Tries again until nothing is thrown; what was thrown last is thrown when it takes too long. */
-async function untilDone(attempt: () => Promise<void>): Promise<void> {
+/** Tries again until nothing is thrown; what was thrown last is thrown when it takes too long, with the words of programs that keep ending. */
+async function untilDone(programs: ReadonlyMap<string, Program>, attempt: () => Promise<void>): Promise<void> {
   const deadline = performance.now() + READY_LIMIT_MS;
   for (;;) {
     try {
       return await attempt();
     } catch (error) {
-      if (performance.now() > deadline) throw error;
+      if (performance.now() > deadline) throw new Error(`${(error as Error).message}${await wordsOfFailing(programs)}`, { cause: error });
     }
     await delay(100);
   }
+}
+
+async function wordsOfFailing(programs: ReadonlyMap<string, Program>): Promise<string> {
+  const failing = [...programs.values()].filter(({ restarts }) => restarts > 0);
+  const words = failing.map(
+    async (program) => `\n${program.name} ended ${program.restarts} times; its log ends with\n${await program.lastWords()}`,
+  );
+  return (await Promise.all(words)).join('');
 }
 
 async function writeAgentFile(
