@@ -27,6 +27,7 @@ const KeyAccessWaySchema = z.discriminatedUnion('provider', [
   z.object({
     provider: z.literal('AWS'),
     keyId: z.string(),
+    /** As the Atlas API names it, e.g. `EU_CENTRAL_1`. */
     region: z.string(),
     accessKeyId: z.string(),
     secretAccessKey: z.string(),
