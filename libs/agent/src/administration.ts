@@ -7,16 +7,9 @@ import {
   type CommandOutcome,
   type MongodAddress,
 } from '@atrest/mongod';
-
+import type { AdministrationOutcome } from './administration-outcome.js';
 import type { MembershipStep } from './membership.js';
 import type { ProcessProbe } from './process-probe.js';
-
-/** The result of a command that changes a replica set or a cluster. */
-export type AdministrationOutcome =
-  | { readonly ok: true }
-  | { readonly ok: false; readonly error: string }
-  /** Nothing was done: what the command needs is not there yet. */
-  | { readonly ok: 'too-early' };
 
 const done: AdministrationOutcome = { ok: true };
 

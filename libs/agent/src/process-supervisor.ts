@@ -10,7 +10,8 @@ import {
 } from '@atrest/mongod';
 import type { Logger } from '@atrest/platform-logging';
 import { backoffMs, BackgroundLoop } from '@atrest/platform-time';
-import { addShards, changeMembers, initiate, stepUp, yieldPrimary, type AdministrationOutcome } from './administration.js';
+import type { AdministrationOutcome } from './administration-outcome.js';
+import { addShards, changeMembers, initiate, stepUp, yieldPrimary } from './administration.js';
 import { converge, missingShards, type Action, type Decision, type Reality } from './converge.js';
 import { dataExists, keepApart, removeDataPath } from './data-path.js';
 import { connectionOptions, NO_ACCESS, openAccess, type OpenedAccess } from './process-access.js';

@@ -1,6 +1,6 @@
 import { AGENT_USERNAME, type ProcessAccessSecret, type ProcessGoal } from '@atrest/contracts';
 import { memberLogin, MongodConnection, type CommandOutcome, type UserAccount } from '@atrest/mongod';
-import type { AdministrationOutcome } from './administration.js';
+import type { AdministrationOutcome } from './administration-outcome.js';
 import { administratorOf, connectionOptions } from './process-access.js';
 
 /** What an agent does with a server, and nothing else: copy it, watch it, lock and stop it, change its set. */
