@@ -10,7 +10,7 @@ export default defineConfig({
     exclude: ['**/node_modules/**', '**/dist/**'],
     globalSetup: ['libs/testing/src/postgres/global-setup.ts'],
     // Real servers start and stop in these suites; the limits only end what hangs, nothing asserts time.
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 120_000,
     expect: { poll: { timeout: 45_000, interval: 20 } },
     reporters: ['default', './tools/summary-reporter.mjs'],

@@ -31,7 +31,7 @@ describe('channel over TLS', () => {
 
   const poll = (ca: string | undefined, wait = 0) => {
     const client = new ChannelClient({ baseUrl: url, ca });
-    return client.poll('credential', 0, wait, AbortSignal.timeout(20_000)).finally(() => client.close());
+    return client.poll('credential', 0, wait, AbortSignal.timeout(45_000)).finally(() => client.close());
   };
 
   it('trusts the configured authority and no unknown one', async () => {

@@ -126,7 +126,7 @@ describe('one process', () => {
     );
     expect(seen.get(goal.id)).toMatchObject({ exitCode: 2, error: expect.stringMatching(/nosuch/) });
     const failures = () => host.lines.filter((line) => String(line['msg']).startsWith('the process ended without an order')).length;
-    await vi.waitUntil(() => failures() >= 2, { timeout: 30_000 });
+    await vi.waitUntil(() => failures() >= 2, { timeout: 45_000 });
 
     goals = [{ ...goal, extraArguments: ['--fork'] }];
     host.controlPlane.order(goals);
