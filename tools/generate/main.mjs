@@ -23,6 +23,7 @@ await generateOpenApi(output, controllers);
 await generateStateMachines(output, {
   backupTaskTransitions: fleet.backupTaskTransitions,
   clusterStateDiagram: fleet.clusterStateDiagram,
+  snapshotTransitions: snapshotCatalog.snapshotTransitions,
   validityTransitions: kmsValidation.validityTransitions,
 });
 await generateConfiguration(output);

@@ -20,7 +20,10 @@ const table = (transitions) => [
 ];
 
 /** The page of state machines, drawn from the tables that the code decides by. */
-export async function generateStateMachines(output, { backupTaskTransitions, clusterStateDiagram, validityTransitions }) {
+export async function generateStateMachines(
+  output,
+  { backupTaskTransitions, clusterStateDiagram, snapshotTransitions, validityTransitions },
+) {
   await output.file(
     'docs/explanation/state-machines.md',
     [
@@ -46,6 +49,17 @@ export async function generateStateMachines(output, { backupTaskTransitions, clu
       '```mermaid',
       clusterStateDiagram().trimEnd(),
       '```',
+      '',
+      '## Snapshot',
+      '',
+      'The status of the Atlas API, which has no word for deleted ones. `failed` is final for the snapshot: another attempt is another snapshot. An event of the agent may overtake',
+      'another one, so that `progressed` and `taken` are also taken from a queued snapshot.',
+      '',
+      '```mermaid',
+      diagram(['queued'], snapshotTransitions),
+      '```',
+      '',
+      ...table(snapshotTransitions),
       '',
       '## Backup task',
       '',

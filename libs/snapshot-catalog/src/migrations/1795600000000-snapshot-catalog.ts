@@ -153,7 +153,7 @@ export class SnapshotCatalog1795600000000 implements MigrationInterface {
     await queryRunner.query(`
       CREATE INDEX snapshot_of_epoch_by_expiry ON snapshot (epoch_id, expires_at) WHERE status = 'completed' AND deleted_at IS NULL`);
     await queryRunner.query(`
-      CREATE INDEX snapshot_oldest_proof ON snapshot (cluster_id, last_proven_at) WHERE status = 'completed' AND deleted_at IS NULL`);
+      CREATE INDEX snapshot_oldest_proof ON snapshot (cluster_id, last_proven_at NULLS FIRST) WHERE status = 'completed' AND deleted_at IS NULL`);
     await queryRunner.query(`
       CREATE INDEX snapshot_expiry ON snapshot (expires_at) WHERE status IN ('completed', 'failed') AND deleted_at IS NULL`);
     await queryRunner.query(`CREATE INDEX snapshot_unfinished ON snapshot (cluster_id, id) WHERE status IN ('queued', 'inProgress')`);

@@ -139,7 +139,7 @@ export class BackupHealths {
     const [oldest] = await rows<{ id: string; provenAt: Date | null }>(
       tx,
       `SELECT id, last_proven_at AS "provenAt" FROM snapshot WHERE cluster_id = $1 AND status = 'completed' AND deleted_at IS NULL
-       ORDER BY last_proven_at LIMIT 1`,
+       ORDER BY last_proven_at NULLS FIRST LIMIT 1`,
       [health.clusterId],
     );
     const time = (moment: Date | null): string | null => moment?.toISOString() ?? null;
