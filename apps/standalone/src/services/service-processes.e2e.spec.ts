@@ -9,6 +9,7 @@ import kafkajs, { type KafkaMessage } from 'kafkajs';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ApiClient } from '../demo/api-client.js';
+import { Customer } from '../demo/customer.js';
 import { programsIn } from '../demo/programs-in.js';
 import { freePortRange } from '../test-support/machine.contract.js';
 import { readServicesConfiguration } from './configuration.js';
@@ -190,6 +191,30 @@ describe.skipIf(!(await kafkaAvailable()))('services in processes of their own',
     );
     const recorded = await rows(`SELECT command_id FROM restore_execution.restore_command WHERE idempotency_key = 'nightly-1'`);
     expect(recorded).toEqual([{ command_id: command.commandId }]);
+  });
+
+  it('take a snapshot together: catalogue, fleet, access to the key sealed for the host, agent, and who is told', async () => {
+    const { developmentKms, apiUrl } = system.summary;
+    const kms = { endpoint: developmentKms!.server.url, ...developmentKms!.credentials };
+    const customer = new Customer({ api: new ApiClient(apiUrl, owner), orgId: owner.orgId, kms, mails: system.mailCatcher });
+    try {
+      await customer.createProject('With backups', ['owner@shop.example']);
+      const keyId = await customer.bringKey();
+      await customer.createCluster('shop', 1, 'AWS', true);
+      await customer.untilState('shop', 'IDLE');
+      const id = await waitFor(() => customer.askForSnapshot('shop'), { describe: 'a snapshot to be accepted', limitMs: LIMIT_MS / 4 });
+      const snapshot = await customer.untilSnapshot('shop', id, 'completed', ({ status }) => status === 'completed');
+      expect(snapshot.selfManaged).toMatchObject({ encryptionKeyId: expect.stringContaining(keyId), proof: expect.anything() });
+      expect(await customer.whyNotDelete(snapshot.selfManaged.encryptionKeyId)).toContain('1 snapshot can only be restored with it');
+      const events = () =>
+        customer.api.get<{ results: { eventTypeName: string }[] }>(`/groups/${customer.projectId}/events?clusterNames=shop`);
+      await waitFor(async () => (await events()).results.some(({ eventTypeName }) => eventTypeName === 'CPS_SNAPSHOT_SUCCESSFUL'), {
+        describe: 'notification to know of the snapshot',
+        limitMs: LIMIT_MS / 4,
+      });
+    } finally {
+      customer.close();
+    }
   });
 
   it('complain about nothing, leave nothing running, and keep what they know over a restart', async () => {

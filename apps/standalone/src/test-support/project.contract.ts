@@ -1,3 +1,4 @@
+import type { SnapshotView } from '@atrest/contracts';
 import { waitFor, type CaughtMail } from '@atrest/testing';
 import { MongoClient, type MongoClientOptions } from 'mongodb';
 import type { ApiClient } from '../demo/api-client.js';
@@ -26,6 +27,7 @@ export interface ProcessAnswer {
 
 export interface ClusterAnswer {
   readonly tags: readonly { readonly key: string; readonly value: string }[];
+  readonly backupEnabled: boolean;
   readonly connectionStrings: { readonly standard?: string };
   readonly selfManaged: {
     readonly state: string;
@@ -118,6 +120,33 @@ export class TestProject {
       replicationSpecs: [{ regionConfigs }],
       selfManaged: { administrator: this.administrator },
     });
+  }
+
+  /** Turns backups on, asks for a snapshot, and waits until it is there. */
+  async takeSnapshot(cluster: string): Promise<SnapshotView> {
+    if (!(await this.cluster(cluster)).backupEnabled) await this.patch(cluster, { backupEnabled: true });
+    const path = `/groups/${this.id}/clusters/${cluster}/backup/snapshots`;
+    const { id } = await waitFor(() => this.system().api.post<SnapshotView>(path, { description: 'by hand', retentionInDays: 1 }), {
+      describe: `a snapshot of cluster ${cluster} to be accepted`,
+      limitMs: LIMIT_MS,
+    });
+    let last: SnapshotView | null = null;
+    return waitFor(
+      async () => {
+        last = await this.get<SnapshotView>(`/clusters/${cluster}/backup/snapshots/${id}`);
+        return (last.status === 'completed' || last.status === 'failed') && last;
+      },
+      { describe: () => `a snapshot of cluster ${cluster} to end; it is ${JSON.stringify(last)}`, limitMs: LIMIT_MS },
+    );
+  }
+
+  /** Reads a resource below this project. */
+  get<T>(path: string): Promise<T> {
+    return this.system().api.get<T>(`/groups/${this.id}${path}`);
+  }
+
+  async delete(path: string): Promise<void> {
+    await this.system().api.delete(`/groups/${this.id}${path}`);
   }
 
   /** Creates a replica set with one member on each of the hosts; a host may be given several times. Answers their ports. */

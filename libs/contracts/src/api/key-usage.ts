@@ -60,7 +60,7 @@ export const KeyUsageSchema = EncryptionKeySchema.extend({
   oplogWindows: z.array(z.object({ clusterName: z.string(), from: AtlasTimeSchema, to: AtlasTimeSchema })),
   /** Downloads of its snapshots that are not over. This release serves none. */
   downloads: z.array(z.object({ id: ObjectIdSchema, expiresAt: AtlasTimeSchema })),
-  /** Keys that could open its snapshots as well. None: the data key of a snapshot is wrapped by one customer key. */
+  /** Keys that open its snapshots when this one is gone. None: a second key stands in only while the first cannot be asked, never after it is gone. */
   otherKeys: z.array(z.object({ encryptionKeyId: z.string(), provider: KeyProviderNameSchema })),
   deletion: z.object({
     /** Nothing depends on it. */
