@@ -44,6 +44,9 @@ export async function launch(
   if (program === null) throw new StartError('There is no mongos on this host. Set MONGOS_BIN or the folder of the programs.');
   // Without its key file it would let everybody in.
   if (access.error !== null) throw new StartError(access.error);
+  if (access.secret?.keyFile == null && (await state.hasKeyFile(goal.id))) {
+    throw new StartError('The process had access control before. It is not started without: everybody could read it.');
+  }
   const usedBefore = (await state.processRecord(goal.id)) !== null;
   if (goal.dbPath !== null) {
     await keepApart(goal.dbPath, state.path);

@@ -177,6 +177,23 @@ describe('an access that cannot be used', () => {
     expect(observed.get(good!.id)?.error).toBeNull();
   });
 
+  it('is missed: a process that had access control is not started without', async () => {
+    await host.startAgent();
+    const [goal] = await guarded(await host.replicaSet('once', 1), secretOf(newObjectId()));
+    goals.push(goal!);
+    host.controlPlane.order([goal!]);
+    await host.controlPlane.until('a primary', writable([goal!]));
+    host.controlPlane.order(desire([goal!], stop));
+    await host.controlPlane.until('its stop', stopped([goal!]));
+    const { access: _, ...open } = goal!;
+    host.controlPlane.order([open]);
+    const observed = await host.controlPlane.until(
+      'the refusal',
+      all([open], (process) => process.status === 'failed'),
+    );
+    expect(observed.get(open.id)?.error).toContain('had access control before');
+  });
+
   it('names a login that an adopted process does not take, and uses the right one as soon as it is given', async () => {
     await host.startAgent();
     const secret = secretOf(newObjectId(), { administrator: administrator('owner') });

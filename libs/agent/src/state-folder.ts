@@ -113,6 +113,11 @@ export class StateFolder {
     return path;
   }
 
+  /** Whether the process was ever to be started with a key file. */
+  async hasKeyFile(processId: string): Promise<boolean> {
+    return (await readIfExists(this.#process(processId, 'key'))) !== null;
+  }
+
   /** Sets a big log aside. Only while its process is stopped. */
   async rotateLog(processId: string): Promise<void> {
     const path = this.logPath(processId);

@@ -161,9 +161,15 @@ export class MongodConnection {
     return outcome.ok ? { ok: true, value: readStatus(outcome.value) } : outcome;
   }
 
-  /** Initiates a set. Works without login on the loopback of a server that has no user yet. The server contacts all members first. */
+  /**
+   * Initiates a set. Works without login on the loopback of a server that has no user yet; reached in another way, the server wants to know who asks. It
+   * contacts all members first.
+   */
   async initiate(configuration: Record<string, unknown>): Promise<CommandOutcome<void>> {
-    return nothing(await this.#withoutLogin({ replSetInitiate: configuration }, 30_000));
+    const command = { replSetInitiate: configuration };
+    const outcome = await this.#withoutLogin(command, 30_000);
+    const isRefused = !outcome.ok && outcome.failure.kind === 'unauthorized' && this.#logins.length > 0;
+    return nothing(isRefused ? await this.#admin(command, 30_000) : outcome);
   }
 
   /** Has this member call an election. `election-failed` is an ordinary answer. */
