@@ -1,4 +1,5 @@
 import { newObjectId } from '@atrest/contracts';
+import { waitFor } from '@atrest/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { SnapshotCatalogService } from './snapshot-catalog.service.js';
 import { clusterState, DAY, Stage, START } from './test-support/stage.contract.js';
@@ -46,6 +47,14 @@ describe('two replicas at once', () => {
     await everywhere((service) => service.loops.watch());
     for (const { id } of clusters) expect((await stage.healthEvents(id)).map(({ name }) => name)).toEqual(['fell-behind']);
     expect(await stage.miscounts()).toEqual([]);
+  });
+
+  it('a service that starts does by itself what is due', async () => {
+    await stage.cluster();
+    stage.clock.set(new Date('2026-11-23T12:30:00Z'));
+    replicas[0]!.loops.start();
+    await waitFor(() => stage.jobs.length === 1, { describe: 'the order of the scheduled snapshot' });
+    await replicas[0]!.loops.stop();
   });
 
   it('requests at the same moment: one on-demand snapshot is queued, the others are refused', async () => {

@@ -87,7 +87,8 @@ export async function createSnapshotCatalogService(
   const common = { database, clusters, keyConfigurations, changes, epochs, jobs, schedules, healths, metrics, publisher, clock, logger };
   const orders = new BackupJobs({ ...common, snapshots: repository });
   const parts = { ...common, orders, snapshots: repository };
-  const scheduler = new Scheduler(parts);
+  const follower = new ClusterFollower({ ...parts, random: options.random ?? Math.random });
+  const scheduler = new Scheduler({ ...parts, follower });
   const groomer = new Groomer(parts);
   const proofs = new Proofs(parts);
   const loops = new CatalogueLoops({
@@ -98,7 +99,6 @@ export async function createSnapshotCatalogService(
     partitions,
     overdueAfterMs: options.overdueAfterMs ?? 3 * HOUR_MS,
   });
-  const follower = new ClusterFollower({ ...parts, random: options.random ?? Math.random });
   const tasks = new TaskFollower(parts);
   const snapshotUseCases = new Snapshots({ ...parts, repository, projectionWaitMs: options.projectionWaitMs ?? 2_000 });
   const scheduleUseCases = new Schedules({ ...parts, repository, snapshots: snapshotUseCases });

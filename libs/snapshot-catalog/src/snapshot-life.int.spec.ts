@@ -1,6 +1,7 @@
-import { clusterDeleted, clusterDisabled, clusterEnabled, newObjectId } from '@atrest/contracts';
+import { clusterDeleted, clusterDisabled, clusterEnabled, keyConfigurationRemoved, newObjectId } from '@atrest/contracts';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { SnapshotCatalogService } from './snapshot-catalog.service.js';
+import { restorability } from './snapshots/restorability.js';
 import { DAY, HOUR, KEY_ID, MINUTE, progressAt, proofAt, Stage, START } from './test-support/stage.contract.js';
 
 describe('the life of snapshots', () => {
@@ -252,6 +253,24 @@ describe('the life of snapshots', () => {
     expect(events[0]?.data.paused?.reason).toContain('KEY_DISABLED');
   });
 
+  it('a key configuration that is removed while the cluster uses it: the schedule pauses until there is another one', async () => {
+    const cluster = await stage.cluster({ encryptionAtRestProvider: 'AWS' });
+    const key = await stage.key(cluster.projectId);
+    await stage.key(cluster.projectId, { ...key, enabled: false, revision: 2 }, keyConfigurationRemoved);
+    stage.clock.set(new Date('2026-11-23T12:30:00Z'));
+    await run();
+    await run();
+    expect(stage.jobs).toEqual([]);
+    const pauses = (await stage.healthEvents(cluster.id)).map(({ name, data }) => [name, data.paused?.reason]);
+    expect(pauses.at(-1)).toEqual(['paused', expect.stringContaining('no key configuration')]);
+    stage.clock.advance(HOUR);
+    await stage.key(cluster.projectId);
+    await run();
+    expect(stage.jobs).toHaveLength(1);
+    await stage.taken();
+    expect((await stage.healthEvents(cluster.id)).at(-1)?.name).toBe('resumed');
+  });
+
   it('a cluster that is disabled in the middle: the run is taken when it goes on', async () => {
     const cluster = await stage.cluster();
     stage.clock.set(new Date('2026-11-23T12:30:00Z'));
@@ -415,6 +434,7 @@ describe('the life of snapshots', () => {
     const { snapshots } = await list(cluster.projectId);
     const broken = snapshots.find(({ id }) => id === job.snapshotId);
     expect(broken?.proofFailure).toEqual(failure);
+    expect(restorability(broken!, [])).toEqual({ kind: 'NEVER', reason: failure.detail });
     const events = await stage.snapshotEvents(cluster.id);
     expect(events.at(-1)).toMatchObject({ name: 'proof-failed', data: { status: 'completed', proofFailure: failure } });
     // The next one is not built on it, and the last good one is the other.

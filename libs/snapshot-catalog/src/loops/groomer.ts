@@ -82,12 +82,9 @@ export class Groomer {
       const before = firstIdOf(new Date(claimed.until.getTime() + 1_000));
       const batch = await snapshots.ofClusterBefore(tx, claimed.clusterId, before, BATCH);
       for (const snapshot of batch) await this.discardOne(tx, snapshot, now);
-      if (batch.length < BATCH) {
-        await rows(tx, 'UPDATE cluster_backup SET discard_until = NULL, next_proof_at = NULL WHERE cluster_id = $1 AND completed = 0', [
-          claimed.clusterId,
-        ]);
-        await rows(tx, 'UPDATE cluster_backup SET discard_until = NULL WHERE cluster_id = $1', [claimed.clusterId]);
-      }
+      // One that somebody else holds was passed by; the next round finds it.
+      const left = await snapshots.isAnyBefore(tx, claimed.clusterId, before);
+      if (!left) await rows(tx, 'UPDATE cluster_backup SET discard_until = NULL WHERE cluster_id = $1', [claimed.clusterId]);
       return batch.length;
     });
   }

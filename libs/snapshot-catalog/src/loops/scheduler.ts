@@ -1,11 +1,11 @@
 import { newObjectId } from '@atrest/contracts';
-import type { Logger } from '@atrest/platform-logging';
 import type { ServiceDatabase, Transaction } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
 import type { BackupJobRepository } from '../jobs/backup-job.repository.js';
 import type { BackupJobs } from '../jobs/backup-jobs.js';
 import type { ClusterProjection, KnownCluster } from '../projections/cluster-projection.js';
 import type { BackupHealths } from '../schedule/backup-health.js';
+import type { ClusterFollower } from '../schedule/cluster-follower.js';
 import { decideRun } from '../schedule/schedule-policy.js';
 import type { Schedule, ScheduleRepository } from '../schedule/schedule.repository.js';
 import type { SnapshotMetrics } from '../snapshot-metrics.js';
@@ -26,9 +26,9 @@ export interface SchedulerParts {
   readonly orders: BackupJobs;
   readonly clusters: ClusterProjection;
   readonly healths: BackupHealths;
+  readonly follower: ClusterFollower;
   readonly metrics: SnapshotMetrics;
   readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 /** Queues what schedules ask for and what is to be tried again. Any number of replicas share the work: what one claims, the others pass by. */
@@ -64,15 +64,16 @@ export class Scheduler {
     { items, dueAt }: { readonly items: Schedule['items']; readonly dueAt: Date },
     now: Date,
   ): Promise<void> {
-    const { snapshots, changes, epochs, orders, clusters, healths, logger } = this.parts;
+    const { snapshots, changes, epochs, orders, clusters, schedules, healths, follower } = this.parts;
     const { clusterId } = schedule;
     const cluster = await clusters.get(tx, clusterId);
     const longest = longestItem(items, now);
     if (cluster === null || longest === null) return;
     const epoch = await epochs.current(tx, cluster, now);
     if (epoch === null) {
-      await healths.due(tx, clusterId, dueAt);
-      logger.warn({ clusterId }, 'a scheduled snapshot was left out: the project has no key configuration for the cluster');
+      // The key configuration was removed while the cluster uses it: the schedule pauses, and the run waits for another one.
+      await follower.follow(tx, clusterId);
+      await schedules.makeDue(tx, clusterId, dueAt);
       return;
     }
     const run = {

@@ -221,9 +221,7 @@ export class SnapshotCatalog1795600000000 implements MigrationInterface {
         discard_until      timestamptz
       )`);
     await queryRunner.query('CREATE INDEX cluster_backup_proof_due ON cluster_backup (next_proof_at) WHERE completed > 0');
-    await queryRunner.query(
-      'CREATE INDEX cluster_backup_due_since ON cluster_backup (due_since) WHERE due_since IS NOT NULL AND behind_since IS NULL',
-    );
+    await queryRunner.query('CREATE INDEX cluster_backup_due_since ON cluster_backup (due_since) WHERE due_since IS NOT NULL');
     await queryRunner.query('CREATE INDEX cluster_backup_discard ON cluster_backup (discard_until) WHERE discard_until IS NOT NULL');
     await queryRunner.query(`
       CREATE TABLE backup_schedule (

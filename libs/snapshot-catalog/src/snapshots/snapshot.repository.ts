@@ -196,6 +196,12 @@ export class SnapshotRepository {
     return found.map(toSnapshot);
   }
 
+  /** Whether a cluster has any that was asked for before an id was made. */
+  async isAnyBefore(tx: Transaction, clusterId: string, beforeId: string): Promise<boolean> {
+    const sql = 'SELECT FROM snapshot WHERE cluster_id = $1 AND deleted_at IS NULL AND id < $2 LIMIT 1';
+    return (await rows(tx, sql, [clusterId, beforeId])).length > 0;
+  }
+
   /** Stores a new one. `known-already`: there is one of this id. */
   async insert(tx: Transaction, snapshot: Snapshot): Promise<'written' | 'known-already'> {
     await this.partitions.ensure(monthOfId(snapshot.id));
