@@ -41,15 +41,13 @@ export async function documentsAsOf(
     await local
       .collection<{ _id: string; oplogTruncateAfterPoint: Timestamp }>('replset.oplogTruncateAfterPoint')
       .insertOne({ _id: 'oplogTruncateAfterPoint', oplogTruncateAfterPoint: ts });
-    await local
-      .collection<Document & { _id: string }>('system.replset')
-      .insertOne({
-        _id: 'restored',
-        version: 1,
-        protocolVersion: Long.fromNumber(1),
-        members: [{ _id: 0, host: `127.0.0.1:${port}` }],
-        settings: {},
-      });
+    await local.collection<Document & { _id: string }>('system.replset').insertOne({
+      _id: 'restored',
+      version: 1,
+      protocolVersion: Long.fromNumber(1),
+      members: [{ _id: 0, host: `127.0.0.1:${port}` }],
+      settings: {},
+    });
   });
   return withServer(scratch, dbPath, [...QUIET, ...FROM_OPLOG], (client) => client.db(db).collection(collection).find().toArray());
 }

@@ -135,14 +135,18 @@ export class TestBackups {
     secret?: ProcessAccessSecret,
   ): Promise<Member[]> {
     await this.host.startAgent(this.options(change));
+    await this.orderSet(size, extraArguments, secret);
+    await this.host.controlPlane.until('the set to be writable', writable(this.goals));
+    if (size > 1) await this.secondary();
+    return this.goals;
+  }
+
+  async orderSet(size: number, extraArguments: readonly string[] = [], secret?: ProcessAccessSecret): Promise<void> {
     const members = await this.host.replicaSet('rs0', size);
     const clusterId = secret?.clusterId ?? members[0]!.clusterId;
     const access = secret === undefined ? {} : { access: { sealed: await this.host.controlPlane.seal(secret) } };
     this.goals = members.map((goal) => ({ ...goal, clusterId, ...access, extraArguments: [...goal.extraArguments, ...extraArguments] }));
     this.host.controlPlane.order(this.goals);
-    await this.host.controlPlane.until('the set to be writable', writable(this.goals));
-    if (size > 1) await this.secondary();
-    return this.goals;
   }
 
   async startAgent(change: Partial<AgentOptions> = {}): Promise<void> {
