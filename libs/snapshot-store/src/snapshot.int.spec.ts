@@ -7,9 +7,10 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ObjectDamagedError, ObjectMissingError, SnapshotCancelledError, SourceChangedError, TooManyFilesError } from './errors.js';
 import { BLOCK_BYTES, BLOCK_OVERHEAD_BYTES } from './format/block.js';
-import { beginEpoch, openEpoch, type OpenEpoch } from './format/epoch.js';
+import { beginEpoch, dataKeyContext, openEpoch, type OpenEpoch } from './format/epoch.js';
 import { blocksPrefix, epochHeaderKey, epochPrefix, manifestKey } from './format/layout.js';
 import { readManifestLabel, type Manifest } from './format/manifest.js';
+import { unsealedDataKeys } from './format/unsealed-data-key.js';
 import { InMemoryObjectStore } from './object-store/in-memory-object-store.js';
 import { readFileList } from './read/file-list-reader.js';
 import { restoreFiles } from './read/restore-files.js';
@@ -279,6 +280,22 @@ describe('a snapshot', () => {
     await expect(contentsOf(await restore(FIRST))).resolves.toEqual(await contentsOf(source.path));
   });
 
+  it('F66 says of each object that is missing which it is, and a restore without it fails instead of leaving a gap', async () => {
+    for (const name of ['a', 'b']) await source.write(name, randomBytes(BLOCK_BYTES + 1));
+    const manifest = await take(FIRST);
+    const missing = (await blocks()).slice(0, 2);
+    await store.delete(missing);
+    const found = await verifySnapshot({ store, keys: epoch.keys, snapshotId: FIRST, signal: never }).then(
+      ({ problems }) => problems.map((problem) => (problem as ObjectMissingError).key),
+      (error: unknown) => [(error as ObjectMissingError).key],
+    );
+    expect(missing).toEqual(expect.arrayContaining(found));
+    expect(found.length).toBeGreaterThan(0);
+    const target = await mkdtemp(join(tmpdir(), 'atrest-target-'));
+    await expect(restoreFiles({ store, keys: epoch.keys, manifest, target, signal: never })).rejects.toThrow(ObjectMissingError);
+    await rm(target, { recursive: true });
+  });
+
   it('never overwrites a file of the target', async () => {
     await source.write('a', 'x');
     const manifest = await take(FIRST);
@@ -297,6 +314,25 @@ describe('an epoch', () => {
     expect(one!.keys).toEqual(two!.keys);
     await expect(openEpoch(store, owner.epochId, wrapper)).resolves.toEqual(one);
     await expect(openEpoch(store, owner.epochId, new LocalWrapper())).rejects.toThrow(/authenticate/);
+  });
+
+  it.each([0, 16, 31, 33, 64])('F86 with a data key of %i bytes does not open: it is neither padded nor cut', async (bytes) => {
+    const store = new InMemoryObjectStore(systemClock);
+    await beginEpoch(store, owner, new LocalWrapper(), new Date());
+    const odd = { wrap: async () => ({}), unwrap: async () => new Uint8Array(bytes) };
+    await expect(openEpoch(store, owner.epochId, odd)).rejects.toThrow(`its data key has ${bytes} bytes`);
+    const inClear = { format: 1, provider: 'NONE', mechanism: 'NONE', dataKey: Buffer.alloc(bytes).toString('base64') } as const;
+    await expect(unsealedDataKeys.unwrap(inClear, dataKeyContext(owner))).rejects.toThrow(ObjectDamagedError);
+  });
+
+  it('F86 a data key in clear that is hexadecimal, or Base64 for another alphabet, is refused', async () => {
+    const key = randomBytes(32);
+    for (const dataKey of [key.toString('hex'), Buffer.alloc(32, 0xfb).toString('base64url'), ` ${key.toString('base64')}`]) {
+      const inClear = { format: 1, provider: 'NONE', mechanism: 'NONE', dataKey } as const;
+      await expect(unsealedDataKeys.unwrap(inClear, dataKeyContext(owner)), dataKey).rejects.toThrow(ObjectDamagedError);
+    }
+    const right = { format: 1, provider: 'NONE', mechanism: 'NONE', dataKey: key.toString('base64') } as const;
+    await expect(unsealedDataKeys.unwrap(right, dataKeyContext(owner))).resolves.toEqual(key);
   });
 
   it('whose header was edited does not open', async () => {

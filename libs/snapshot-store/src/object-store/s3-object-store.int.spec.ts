@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { DevelopmentS3 } from '@atrest/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { StoreFullError, StoreRefusedError, StoreUnavailableError } from '../errors.js';
+import { BLOCK_BYTES } from '../format/block.js';
 import { beginEpoch } from '../format/epoch.js';
 import { collectEpoch } from '../collect/collect-epoch.js';
 import { manifestKey } from '../format/layout.js';
@@ -146,6 +147,20 @@ describe('object store: S3, its own', () => {
       deleted: 3,
     });
     await rm(source.path, { recursive: true });
+  });
+
+  it('F56 no object is stored in parts, so that none can be missing, doubled or out of order', async () => {
+    const source = await SourceFolder.create();
+    await source.write('a', randomBytes(2 * BLOCK_BYTES + 1));
+    const epoch = await beginEpoch(store, owner, new LocalWrapper(), new Date());
+    const signal = new AbortController().signal;
+    await writeSnapshot({ ...usual, store, epoch, snapshotId: '65f0c0ffee65f0c0ffee0101', files: await source.files(), signal });
+    const blocks = s3.requests.filter((request) => request.startsWith('PUT') && request.includes('/blocks/'));
+    expect(blocks.length).toBeGreaterThanOrEqual(4);
+    expect(new Set(blocks).size).toBe(blocks.length);
+    // A POST that names an object would begin or end an upload in parts.
+    expect(s3.requests.filter((request) => /^POST ./.test(request))).toEqual([]);
+    await source.remove();
   });
 
   it('F62 a store at 1 MB/s is slow and nothing else', async () => {
