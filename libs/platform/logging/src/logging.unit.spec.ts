@@ -52,6 +52,7 @@ describe('redaction by pattern', () => {
     ['Authorization: Bearer hunter2.hunter2', 'Authorization: Bearer ***'],
     ['got basic aHVudGVyMjpodW50ZXIy!', 'got basic ***!'],
     ['jwt eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJodW50ZXIyIn0.c2ln here', 'jwt *** here'],
+    ['sealed eyJhbGciOiJFQ0RILUVTIn0..aXY.aHVudGVyMg.dGFn here', 'sealed *** here'],
     ['postgres://atrest:hunter2@db:5432/x', 'postgres://atrest:***@db:5432/x'],
     ['postgres://atrest:hun@ter2@db:5432/x', 'postgres://atrest:***@db:5432/x'],
     ['body grant_type=x&client_secret=hunter2&a=b', 'body grant_type=x&client_secret=***&a=b'],

@@ -12,7 +12,8 @@ const SECRET_PATTERNS: readonly (readonly [pattern: RegExp, replacement: string]
   [/\bmdb_sa_sk_[\w-]+/g, `mdb_sa_sk_${HIDDEN}`],
   [/\b(AKIA|ASIA|AROA|AIDA)[0-9A-Z]{12,}/g, `$1${HIDDEN}`],
   [/\b(bearer|basic)\s+[\w.~+/=-]{6,}/gi, `$1 ${HIDDEN}`],
-  [/\beyJ[\w-]{6,}\.[\w-]+(?:\.[\w-]*)?/g, HIDDEN],
+  // A JWT or JWS has three parts; a JWE has five, of which some may be empty.
+  [/\beyJ[\w-]{6,}(?:(?:\.[\w-]*){4}|\.[\w-]+(?:\.[\w-]*)?)/g, HIDDEN],
   [/-----BEGIN ([A-Z ]*PRIVATE KEY)-----[\s\S]*?(?:-----END \1-----|$)/g, `-----BEGIN $1-----${HIDDEN}`],
   // The password of a connection string.
   [/([a-z][a-z0-9+.-]*:\/\/[^\s:/@"']*):[^\s/"']+@/gi, `$1:${HIDDEN}@`],
