@@ -169,7 +169,11 @@ describe('the backup API of a cluster', () => {
     expect(code(await call('GET', `/snapshots/${id}`))).toEqual([404, 'SNAPSHOT_NOT_FOUND']);
     expect(code(await call('GET', `/snapshots/${newObjectId()}`))).toEqual([404, 'SNAPSHOT_NOT_FOUND']);
     expect(code(await call('GET', `/snapshots/${encodeURIComponent("';--")}`))).toEqual([404, 'INVALID_SNAPSHOT_ID']);
+    expect(code(await call('GET', '/snapshots/%00'))).toEqual([404, 'INVALID_SNAPSHOT_ID']);
+    expect(code(await call('POST', '/snapshots', { description: 'a\0b' }))).toEqual([400, 'INVALID_ATTRIBUTE']);
     expect((await call('DELETE', `/snapshots/${id}`)).status).toBe(404);
+    const nil = await api.request('GET', `/groups/${own.projectId}/clusters/a%00b/backup/snapshots`, { token: ours });
+    expect(code(nil)).toEqual([404, 'CLUSTER_NOT_FOUND']);
     const nameless = await api.request('GET', `/groups/${own.projectId}/clusters/${encodeURIComponent('a b$"')}/backup/snapshots`, {
       token: ours,
     });

@@ -24,7 +24,11 @@ export type RetentionUnit = z.infer<typeof RetentionUnitSchema>;
 
 /** Body of `POST …/backup/snapshots`. */
 export const SnapshotRequestSchema = z.strictObject({
-  description: z.string().max(500).nullish(),
+  description: z
+    .string()
+    .max(500)
+    .refine((text) => !text.includes('\0'), 'must not contain U+0000')
+    .nullish(),
   retentionInDays: z.int().min(1).max(36_500).nullish(),
   /** Which member is copied, in place of what the schedule says. Ours. */
   selfManaged: z.strictObject({ source: SyncSourceSchema }).nullish(),

@@ -37,6 +37,7 @@ export class Scheduler {
 
   /** Queues everything that is due by now; answers how many schedules were looked at and attempts queued. */
   async runDue(): Promise<number> {
+    await this.parts.snapshots.prepare(this.parts.clock.now());
     let done = 0;
     while (await this.runOne()) done += 1;
     while (await this.retryOne()) done += 1;

@@ -94,6 +94,11 @@ export class SnapshotRepository {
     private readonly partitions: SnapshotPartitions,
   ) {}
 
+  /** Before a transaction that may insert: it would need a second connection for the partition, which many at a time would wait for in vain. */
+  prepare(now: Date): Promise<void> {
+    return this.partitions.prepare(now);
+  }
+
   async find(id: string): Promise<Snapshot | null> {
     const [found] = await this.database.query<Row>(GET, [id]);
     return found ? toSnapshot(found) : null;

@@ -74,7 +74,7 @@ export class Snapshots {
   async get(projectId: string, clusterName: string, id: string): Promise<Outcome<Shown>> {
     const cluster = await this.cluster(projectId, clusterName);
     if (cluster === null) return clusterNotFound(projectId, clusterName);
-    const snapshot = await this.parts.repository.find(id);
+    const snapshot = ObjectIdSchema.safeParse(id).success ? await this.parts.repository.find(id) : null;
     if (!isOf(snapshot, cluster)) return snapshotNotFound(id, clusterName);
     return this.shown(snapshot);
   }
@@ -84,6 +84,7 @@ export class Snapshots {
     const { database, repository, changes, epochs, orders, clusters, schedules, clock } = this.parts;
     const known = await this.cluster(projectId, clusterName);
     if (known === null || known.deletedAt !== null) return clusterNotFound(projectId, clusterName);
+    await repository.prepare(clock.now());
     const queued = await database.transaction(async (tx): Promise<Outcome<Snapshot>> => {
       const now = clock.now();
       const cluster = await clusters.hold(tx, known.id);
@@ -192,6 +193,8 @@ export class Snapshots {
   /** The cluster of a name; a deleted one while it has snapshots. */
   async cluster(projectId: string, name: string): Promise<KnownCluster | null> {
     const { clusters, repository, projectionWaitMs } = this.parts;
+    // What PostgreSQL cannot hold as text names nothing.
+    if (name.includes('\0')) return null;
     const cluster = await awaitProjection(() => clusters.named(projectId, name), { timeoutMs: projectionWaitMs });
     if (cluster === undefined) return null;
     return cluster.deletedAt === null || (await repository.count(cluster.id)) > 0 ? cluster : null;
