@@ -153,7 +153,7 @@ async function byBackupCursor(context: CopyContext): Promise<ConsistentCopy> {
   const cursor = opened.value;
   const end = once(() => release(context, 'backupCursor', () => killBackupCursors(run, [cursor.id])));
   try {
-    await notes.write({ ...asked, stage: 'held' });
+    await notes.write({ ...asked, stage: 'held', cursorId: cursor.id.toString() });
     const files = await filesOfCursor(cursor, member.goal.dbPath!);
     const { oplogEnd, checkpointTimestamp } = cursor;
     const assertHeld = async (): Promise<void> => {

@@ -20,6 +20,11 @@ const HoldSchema = z.object({
   /** `asked`: the server was asked for it, and has not answered. */
   stage: z.enum(['asked', 'held']),
   since: z.iso.datetime(),
+  /** Of a cursor that is held: it is ended by its number where the agent may not ask which cursors there are. */
+  cursorId: z
+    .string()
+    .regex(/^-?\d+$/)
+    .optional(),
 });
 /** A lock or a cursor that this agent takes on a process. Both outlive the connection and the agent. */
 export type Hold = z.infer<typeof HoldSchema>;
@@ -66,9 +71,16 @@ export function taskOf(cursor: Pick<OpenBackupCursor, 'comment'>): string | null
 }
 
 /** Gives back what a task holds, if it still does. `held`: there was something to give back. */
-export async function giveBack(run: RunCommand, hold: Pick<Hold, 'kind' | 'taskId'>): Promise<CommandOutcome<'held' | 'not-held'>> {
+export async function giveBack(
+  run: RunCommand,
+  hold: Pick<Hold, 'kind' | 'taskId' | 'cursorId'>,
+): Promise<CommandOutcome<'held' | 'not-held'>> {
   if (hold.kind === 'backupCursor') {
     const cursors = await findBackupCursors(run);
+    if (!cursors.ok && cursors.failure.kind === 'unauthorized' && hold.cursorId !== undefined) {
+      const ended = await killBackupCursors(run, [hold.cursorId]);
+      return ended.ok ? { ok: true, value: 'held' } : ended;
+    }
     if (!cursors.ok) return cursors;
     const ours = cursors.value.filter((cursor) => taskOf(cursor) === hold.taskId);
     const killed = await killBackupCursors(

@@ -1,5 +1,5 @@
 import type { OplogTime } from '@atrest/contracts';
-import { Timestamp, UUID, type Long } from 'mongodb';
+import { Long, Timestamp, UUID } from 'mongodb';
 import type { CommandFailure, CommandOutcome } from '../command-outcome.js';
 import { timeOfOptime, timeOfTimestamp } from './oplog-time.js';
 import { mapOutcome, type RunCommand } from './run-command.js';
@@ -98,7 +98,11 @@ export async function extendBackupCursor(run: RunCommand, cursor: BackupCursor, 
 
 /** Backup cursors that are open, whoever opened them and however long ago that connection ended. */
 export async function findBackupCursors(run: RunCommand): Promise<CommandOutcome<OpenBackupCursor[]>> {
-  const pipeline = [{ $currentOp: { idleCursors: true, allUsers: true } }, { $match: { type: 'idleCursor' } }];
+  // Of thousands of cursors that applications leave idle, none is of this namespace.
+  const pipeline = [
+    { $currentOp: { idleCursors: true, allUsers: true } },
+    { $match: { type: 'idleCursor', ns: `${ADMIN}.${COLLECTION}` } },
+  ];
   const reply = await run(ADMIN, { aggregate: 1, pipeline, cursor: { batchSize: 10_000 } }, READ_LIMIT_MS);
   return mapOutcome(reply, (value) => {
     const { firstBatch } = value['cursor'] as { firstBatch: { cursor?: IdleCursor }[] };
@@ -120,7 +124,8 @@ interface IdleCursor {
 }
 
 /** Ends cursors from whatever connection. One that is gone already counts as ended. */
-export async function killBackupCursors(run: RunCommand, ids: readonly Long[]): Promise<CommandOutcome<void>> {
+export async function killBackupCursors(run: RunCommand, ids: readonly (Long | string)[]): Promise<CommandOutcome<void>> {
   if (ids.length === 0) return { ok: true, value: undefined };
-  return mapOutcome(await run(ADMIN, { killCursors: COLLECTION, cursors: [...ids] }, READ_LIMIT_MS), () => undefined);
+  const cursors = ids.map((id) => (typeof id === 'string' ? Long.fromString(id) : id));
+  return mapOutcome(await run(ADMIN, { killCursors: COLLECTION, cursors }, READ_LIMIT_MS), () => undefined);
 }
