@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LIMIT_MS, ServicesWorld } from '../test-support/services-world.contract.js';
 
 const VICTIMS = ['fleet', 'kms-validation', 'notification', 'restore-execution', 'snapshot-catalog'] as const;
-/** The full scale: `ATREST_FAULTS=full` (docs/reference/faults-on-kafka.md). */
-const ROUNDS = faultScale('ROUNDS', 4);
+/** Each once; at the full scale (`ATREST_FAULTS=full`, docs/reference/faults-on-kafka.md) forty times. */
+const ROUNDS = faultScale('ROUNDS', VICTIMS.length);
 
 /** Each alone is tried every day on a smaller system (libs/platform/messaging-kafka/src/faults.int.spec.ts). */
 const SERVERS = ROUNDS < 200 ? [['broker', 'PostgreSQL']] : [['broker'], ['PostgreSQL'], ['broker', 'PostgreSQL']];
