@@ -48,16 +48,16 @@ function addressOf(goal: ProcessGoal, secret: ProcessAccessSecret | null): Mongo
 
 /**
  * Who the agent says it is, in the order in which it is tried. Before its user is there, and nowhere else, it is one of the members: it has their key file,
- * and a new set cannot be led to a primary otherwise.
+ * and a new set cannot be led to a primary otherwise. A mongos waits for the users of its config servers.
  */
-function loginsOf({ login, keyFile }: ProcessAccessSecret): Login[] {
-  return [...(login === null ? [] : [login]), ...(keyFile === null ? [] : [memberLogin(keyFile)])];
+function loginsOf({ kind }: ProcessGoal, { login, keyFile }: ProcessAccessSecret): Login[] {
+  return [...(login === null ? [] : [login]), ...(keyFile === null || kind === 'mongos' ? [] : [memberLogin(keyFile)])];
 }
 
 /** How to reach the process of a goal, or another one of its cluster at `address`. */
 export function connectionOptions(goal: ProcessGoal, secret: ProcessAccessSecret | null, address?: MongodAddress): MongodConnectionOptions {
   const where = address ?? addressOf(goal, secret);
-  return secret === null ? where : { ...where, logins: loginsOf(secret), tls: secret.tls };
+  return secret === null ? where : { ...where, logins: loginsOf(goal, secret), tls: secret.tls };
 }
 
 /** The administrator that is made in the set of a process. A shard has none: who comes through mongos is a user of the config servers. */

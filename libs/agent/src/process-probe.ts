@@ -166,7 +166,11 @@ export class ProcessProbe {
     }
     this.#missed = 0;
     const hello = outcome.value;
-    if (hello.primary !== null || hello.memberState === 'PRIMARY') this.#primarySeen = true;
+    if (hello.primary !== null || hello.memberState === 'PRIMARY') {
+      this.#primarySeen = true;
+      // There are users, or will be soon: the agent acts as one of the members no longer than it has to.
+      this.#connection.loginAgain();
+    }
     const version = before.version ?? valueOf(await this.#connection.version());
     const goal = this.#options.goal();
     this.#set({

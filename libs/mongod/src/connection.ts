@@ -286,10 +286,13 @@ export class MongodConnection {
   /** A login that was taken stays; one that is refused gives way to the next. */
   async #withLogin<T>(command: (client: MongoClient) => Promise<CommandOutcome<T>>): Promise<CommandOutcome<T>> {
     let outcome: CommandOutcome<T> | null = null;
+    const first = this.#current;
     for (let tried = 0; tried < this.#logins.length; tried += 1) {
-      outcome = await command(this.#clientOf(this.#logins[this.#current]!));
-      if (outcome.ok || outcome.failure.kind !== 'authentication-failed') return outcome;
-      this.#current = (this.#current + 1) % this.#logins.length;
+      const index = (first + tried) % this.#logins.length;
+      outcome = await command(this.#clientOf(this.#logins[index]!));
+      if (!outcome.ok && outcome.failure.kind === 'authentication-failed') continue;
+      this.#current = index;
+      return outcome;
     }
     return outcome ?? command(this.#nobody);
   }
