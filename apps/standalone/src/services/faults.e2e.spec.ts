@@ -43,7 +43,7 @@ describe.skipIf(!(await kafkaAvailable()))('faults of services in processes of t
     await traffic.progress(somewhere());
     await traffic.stop();
     expect(await outcome(before)).toEqual({ parked: 0, grew: true });
-    for (const name of VICTIMS) expect(world.system.programs.get(name)!.restarts).toBeGreaterThan(0);
+    for (const name of VICTIMS.slice(0, ROUNDS)) expect(world.system.programs.get(name)!.restarts).toBeGreaterThan(0);
   });
 
   it(`kill -9 of ${SERVERS.map((victims) => victims.join(' and ')).join(', then of ')}`, async ({ skip }) => {
