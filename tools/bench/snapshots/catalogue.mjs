@@ -57,7 +57,7 @@ export async function measureCatalogue({ snapshots, parent, machine }) {
     closers.push(() => http.close());
     const url = await http.listen(0, '127.0.0.1');
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    closers.push(() => agent.destroy());
+    closers.push(async () => agent.destroy());
     const ask = (path) => bytesOf(`${url}/api/atlas/v2/groups/${path}`, agent, token);
 
     const description = machine();
@@ -102,7 +102,7 @@ function bytesOf(url, agent, token) {
       response.on('end', () => {
         const body = Buffer.concat(chunks);
         if (response.statusCode === 200) resolve(body);
-        else reject(new Error(`${url} answered ${response.statusCode}: ${body}`));
+        else reject(new Error(`${url} answered ${response.statusCode}: ${body.toString()}`));
       });
       response.on('error', reject);
     }).on('error', reject);
