@@ -5,7 +5,7 @@ import { ConfigError, durationSchema, loadYaml, Secret } from '@atrest/platform-
 import { LOG_LEVELS } from '@atrest/platform-logging';
 import { StoreRefusedError } from '@atrest/snapshot-store';
 import { z } from 'zod';
-import type { AgentKmsOptions } from './snapshots/customer-key.js';
+import type { AgentKmsOptions } from './snapshots/task-key.js';
 import { SnapshotStoreFileSchema, snapshotStoreOf, type AgentSnapshotStore } from './snapshots/store-settings.js';
 
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);

@@ -19,7 +19,7 @@ import { ProcessSupervisor } from './process-supervisor.js';
 import { Reporter } from './reporter.js';
 import { SealingKey } from './sealing-key.js';
 import { BackupTasks, cancelledUnknown } from './snapshots/backup-tasks.js';
-import type { AgentKmsOptions } from './snapshots/customer-key.js';
+import type { AgentKmsOptions } from './snapshots/task-key.js';
 import { HoldWatch, type HeldProcess } from './snapshots/hold-watch.js';
 import { HoldNotes } from './snapshots/holds.js';
 import type { AgentSnapshotStore } from './snapshots/store-settings.js';

@@ -14,5 +14,5 @@ export {
   type SetView,
 } from './converge.js';
 export { DataPathError } from './data-path.js';
-export { type AgentKmsOptions } from './snapshots/customer-key.js';
+export { type AgentKmsOptions } from './snapshots/task-key.js';
 export { folderStore, type AgentSnapshotStore } from './snapshots/store-settings.js';

@@ -42,12 +42,12 @@ describe('a member that is copied', () => {
   });
 
   it.each<[string, Partial<MemberFacts>, RegExp]>([
-    ['F43 that is primary by now', { state: 'PRIMARY' }, /it was SECONDARY and is PRIMARY/],
-    ['F43 whose set elected another primary', { term: 4 }, /term 3, then 4/],
-    ['F44 that rolled back', { rollbackId: 2 }, /rolled back/],
-    ['F44 that recovers', { state: 'RECOVERING' }, /RECOVERING/],
+    ['that is primary by now', { state: 'PRIMARY' }, /it was SECONDARY and is PRIMARY/],
+    ['whose set elected another primary', { term: 4 }, /term 3, then 4/],
+    ['that rolled back', { rollbackId: 2 }, /rolled back/],
+    ['that recovers', { state: 'RECOVERING' }, /RECOVERING/],
     ['that is in another set', { setName: 'rs1' }, /another replica set/],
-  ])('and %s meanwhile is given up', (_what, change, why) => {
+  ])('F43 F44 and %s meanwhile is given up', (_what, change, why) => {
     expect(whatChanged(facts(), facts(change))).toMatch(why);
     expect(whatChanged(facts(change), facts(change))).toBeNull();
   });

@@ -2,7 +2,8 @@ import { newObjectId, type KeyAccessSecret, type ProveSnapshotTask } from '@atre
 import { createLogger } from '@atrest/platform-logging';
 import { DevelopmentKms } from '@atrest/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { taskKeyOf, type TaskKey } from './customer-key.js';
+import { taskKeyOf } from './customer-key.js';
+import { type TaskKey } from './task-key.js';
 
 describe('the customer key of a task with a second key', () => {
   let kms: DevelopmentKms;

@@ -13,7 +13,7 @@ import {
   type OpenEpoch,
 } from '@atrest/snapshot-store';
 import { BackupError } from './backup-error.js';
-import type { TaskKey } from './customer-key.js';
+import type { TaskKey } from './task-key.js';
 
 /**
  * Opens the epoch of a task, and begins it when it is not there. One that is begun is opened again from the store: what was wrapped must also unwrap, and

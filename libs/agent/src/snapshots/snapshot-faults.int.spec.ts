@@ -151,11 +151,11 @@ describe('a snapshot under way', () => {
   });
 
   it.each([
-    ['F49', new StoreFullError('The store has no space left.'), 'STORE_FULL'],
-    ['F59', new StoreRefusedError('The bucket is locked.'), 'STORE_REFUSED'],
-    ['F62', new StoreUnavailableError('The store does not answer.'), 'STORE_UNAVAILABLE'],
-    ['F55', new ObjectDamagedError('epochs/x', 'it is cut'), 'NOT_PROVEN'],
-  ])('%s a store that fails ends it with its reason: %s', async (_fault, error, code) => {
+    [new StoreFullError('The store has no space left.'), 'STORE_FULL'],
+    [new StoreRefusedError('The bucket is locked.'), 'STORE_REFUSED'],
+    [new StoreUnavailableError('The store does not answer.'), 'STORE_UNAVAILABLE'],
+    [new ObjectDamagedError('epochs/x', 'it is cut'), 'NOT_PROVEN'],
+  ])('F49 F55 F59 F62 a store that fails ends it with its reason: %s', async (error, code) => {
     const [member] = await backups.startSet(1);
     let puts = 0;
     backups.beforeStore = (call, key) => {

@@ -18,7 +18,8 @@ import {
 } from '@atrest/snapshot-store';
 import { BackupError } from './backup-error.js';
 import { beginCopy, type ConsistentCopy } from './consistent-copy.js';
-import { KeyUseError, taskKeyOf, type TaskKey } from './customer-key.js';
+import { taskKeyOf } from './customer-key.js';
+import { KeyUseError, type TaskKey } from './task-key.js';
 import { epochForWriting, openEpochOf } from './epoch.js';
 import type { BackupMember } from './member.js';
 import type { ProgressMeter } from './progress.js';

@@ -2,7 +2,7 @@ import type { RunCommand } from '@atrest/mongod';
 import type { Clock } from '@atrest/platform-time';
 import type { Logger } from '@atrest/platform-logging';
 import type { LeaseTimes } from '@atrest/snapshot-store';
-import type { AgentKmsOptions } from './customer-key.js';
+import type { AgentKmsOptions } from './task-key.js';
 import type { HoldNotes } from './holds.js';
 import type { BackupMember } from './member.js';
 import type { AgentSnapshotStore } from './store-settings.js';
