@@ -155,7 +155,7 @@ describe('a snapshot under way', () => {
     [new StoreRefusedError('The bucket is locked.'), 'STORE_REFUSED'],
     [new StoreUnavailableError('The store does not answer.'), 'STORE_UNAVAILABLE'],
     [new ObjectDamagedError('epochs/x', 'it is cut'), 'NOT_PROVEN'],
-  ])('F49 F55 F59 F62 a store that fails ends it with its reason: %s', async (error, code) => {
+  ])('F49 F55 F62 a store that fails ends it with its reason: %s', async (error, code) => {
     const [member] = await backups.startSet(1);
     let puts = 0;
     backups.beforeStore = (call, key) => {

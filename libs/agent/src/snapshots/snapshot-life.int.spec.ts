@@ -65,6 +65,24 @@ describe('snapshots of a member', () => {
     expect(await backups.stored()).toEqual([]);
   });
 
+  it('F59 that the store locks stay, with its words; what is left of others is freed when it lets go', async () => {
+    await backups.startSet(1);
+    const [first, second] = [await taken(), await taken()];
+    backups.isLocked = (key) => key.endsWith(first) || key.includes('/blocks/');
+    const locked = await backups.result(await backups.deleteTask([first, second]));
+    expect(locked.deletion).toEqual({
+      deleted: [second],
+      refused: [{ snapshotId: first, reason: expect.stringMatching(/locked/) }],
+      freedBytes: 0,
+    });
+    await expect(backups.result(await backups.proveTask(first))).resolves.toMatchObject({ outcome: 'done' });
+    backups.isLocked = () => false;
+    const freed = await backups.result(await backups.deleteTask([first]));
+    expect(freed.deletion).toMatchObject({ deleted: [first], refused: [] });
+    expect(freed.deletion!.freedBytes).toBeGreaterThan(0);
+    expect(await backups.stored()).toEqual([]);
+  });
+
   it('F57 F66 whose blocks are damaged or missing do not pass their proof, and nothing new is built upon them', async () => {
     await backups.startSet(1);
     const first = await taken();

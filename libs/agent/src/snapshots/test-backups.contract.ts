@@ -38,7 +38,11 @@ type Member = ProcessGoal & { dbPath: string };
 type StoreCall = 'put' | 'get' | 'head' | 'list' | 'delete' | 'flush';
 
 /** A store that has something done before each call: it waits, or fails. */
-function observed(store: ObjectStore, before: (call: StoreCall, key: string) => Promise<void>): ObjectStore {
+function observed(
+  store: ObjectStore,
+  before: (call: StoreCall, key: string) => Promise<void>,
+  isLocked: (key: string) => boolean,
+): ObjectStore {
   return {
     description: store.description,
     put: async (key, body, options) => {
@@ -56,7 +60,11 @@ function observed(store: ObjectStore, before: (call: StoreCall, key: string) => 
     list: (prefix) => store.list(prefix),
     delete: async (keys) => {
       for (const key of keys) await before('delete', key);
-      return store.delete(keys);
+      const refused = keys.filter(isLocked);
+      return [
+        ...(await store.delete(keys.filter((key) => !refused.includes(key)))),
+        ...refused.map((key) => ({ key, reason: 'AccessDenied: the object is locked' })),
+      ];
     },
     flush: async () => {
       await before('flush', '');
@@ -74,6 +82,8 @@ export class TestBackups {
   readonly keyId: string;
   readonly credentials: Credentials;
   goals: Member[] = [];
+  /** What the store of the agent does not delete, as under Object Lock. */
+  isLocked: (key: string) => boolean = () => false;
   /** Done before each call to the store of the agent. */
   beforeStore: (call: StoreCall, key: string) => Promise<void> | void = () => undefined;
 
@@ -106,7 +116,12 @@ export class TestBackups {
     return {
       snapshotStore: {
         description: `folder ${this.storeFolder}`,
-        open: async () => observed(await folderStore(this.storeFolder).open(), async (call, key) => this.beforeStore(call, key)),
+        open: async () =>
+          observed(
+            await folderStore(this.storeFolder).open(),
+            async (call, key) => this.beforeStore(call, key),
+            (key) => this.isLocked(key),
+          ),
         threads: 1,
       },
       kms: { aws: { endpoint: this.kms.url } },
