@@ -1,4 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Topic } from '@atrest/contracts';
+import { backoffMs } from '@atrest/platform-time';
 import kafkajs, { type Admin } from 'kafkajs';
 
 /** Thrown when a topic on the broker differs from its declaration in a way that would break order or lose events. */
@@ -32,7 +34,8 @@ export async function ensureTopics(admin: Admin, topics: readonly Topic[], repli
   const missing = topics.filter((topic) => !existing.has(topic.name));
   if (missing.length > 0) {
     await admin.createTopics({
-      waitForLeaders: true,
+      // It would give up on a broker that has not heard of the topic yet.
+      waitForLeaders: false,
       topics: missing.map((topic) => ({
         topic: topic.name,
         numPartitions: topic.partitions,
@@ -40,6 +43,7 @@ export async function ensureTopics(admin: Admin, topics: readonly Topic[], repli
         configEntries: configurationOf(topic),
       })),
     });
+    await onceKnown(() => untilLed(admin, missing));
   }
   const present = topics.filter((topic) => existing.has(topic.name));
   const problems =
@@ -47,8 +51,35 @@ export async function ensureTopics(admin: Admin, topics: readonly Topic[], repli
   if (problems.length > 0) throw new TopicMismatchError(problems);
 }
 
+/** Half a minute in all: what takes longer is no delay. */
+const TRIES = 20;
+const PAUSE = { baseMs: 50, maxMs: 2_000 };
+const NOT_KNOWN_YET = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE']);
+
+/** Asks again while the broker that answers has not heard of a topic, or of its leaders: what one broker made the others learn a little later. */
+async function onceKnown<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await ask();
+    } catch (error) {
+      const { type, cause } = error as { type?: string; cause?: { type?: string } };
+      if (tries >= TRIES || !NOT_KNOWN_YET.has(type ?? cause?.type ?? '')) throw error;
+      await delay(backoffMs(tries, PAUSE));
+    }
+  }
+}
+
+const metadataOf = async (admin: Admin, topics: readonly Topic[]) =>
+  (await admin.fetchTopicMetadata({ topics: topics.map((topic) => topic.name) })).topics;
+
+async function untilLed(admin: Admin, topics: readonly Topic[]): Promise<void> {
+  const found = await metadataOf(admin, topics);
+  const leaderless = found.find(({ partitions }) => partitions.length === 0 || partitions.some(({ leader }) => leader < 0));
+  if (leaderless !== undefined) throw Object.assign(new Error(`${leaderless.name} has no leader yet`), { type: 'LEADER_NOT_AVAILABLE' });
+}
+
 async function partitionProblems(admin: Admin, topics: readonly Topic[]): Promise<string[]> {
-  const { topics: found } = await admin.fetchTopicMetadata({ topics: topics.map((topic) => topic.name) });
+  const found = await onceKnown(() => metadataOf(admin, topics));
   const counts = new Map(found.map((topic) => [topic.name, topic.partitions.length]));
   return topics
     .filter((topic) => counts.get(topic.name) !== topic.partitions)
@@ -59,14 +90,16 @@ async function partitionProblems(admin: Admin, topics: readonly Topic[]): Promis
 }
 
 async function configurationProblems(admin: Admin, topics: readonly Topic[]): Promise<string[]> {
-  const { resources } = await admin.describeConfigs({
-    includeSynonyms: false,
-    resources: topics.map((topic) => ({
-      type: kafkajs.ConfigResourceTypes.TOPIC,
-      name: topic.name,
-      configNames: configurationOf(topic).map(({ name }) => name),
-    })),
-  });
+  const { resources } = await onceKnown(() =>
+    admin.describeConfigs({
+      includeSynonyms: false,
+      resources: topics.map((topic) => ({
+        type: kafkajs.ConfigResourceTypes.TOPIC,
+        name: topic.name,
+        configNames: configurationOf(topic).map(({ name }) => name),
+      })),
+    }),
+  );
   const found = new Map(
     resources.flatMap(({ resourceName, configEntries }) =>
       configEntries.map(({ configName, configValue }) => [`${resourceName} ${configName}`, configValue] as const),
