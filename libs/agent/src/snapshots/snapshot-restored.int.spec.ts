@@ -26,7 +26,7 @@ function writer(): { stop(): Promise<number> } {
   const orders = backups.host.client(backups.url).db('shop').collection('orders');
   const writing = (async () => {
     while (!stopping) {
-      await orders.insertOne({ n: written, text: randomBytes(100).toString('hex') });
+      await orders.insertOne({ n: written, text: randomBytes(100).toString('hex') }, { writeConcern: { w: 'majority' } });
       written += 1;
     }
     return written;
