@@ -44,7 +44,9 @@ export async function fillCatalogue(client, snapshots) {
   await client.query('SET search_path TO snapshot_catalog');
   for (const setting of [`synchronous_commit = off`, `maintenance_work_mem = '1GB'`, `work_mem = '256MB'`])
     await client.query(`SET ${setting}`);
-  await client.query(`ALTER SYSTEM SET max_wal_size = '8GB'`);
+  // Everything is vacuumed once at the end.
+  for (const setting of [`max_wal_size = '8GB'`, `checkpoint_timeout = '30min'`, 'autovacuum = off'])
+    await client.query(`ALTER SYSTEM SET ${setting}`);
   await client.query('SELECT pg_reload_conf()');
 
   await client.query(`
