@@ -18,6 +18,7 @@ import { conflictingProcesses } from './process-status.js';
 import { ProcessSupervisor } from './process-supervisor.js';
 import { Reporter } from './reporter.js';
 import { SealingKey } from './sealing-key.js';
+import { BalancerNotes } from './snapshots/balancer.js';
 import { BackupTasks, cancelledUnknown } from './snapshots/backup-tasks.js';
 import type { AgentKmsOptions } from './snapshots/task-key.js';
 import { HoldWatch, type HeldProcess } from './snapshots/hold-watch.js';
@@ -62,7 +63,7 @@ export interface AgentOptions {
   /** Intervals that tests shorten. */
   readonly intervals?: Partial<AgentIntervals>;
   /** Times of the snapshot store that tests shorten. */
-  readonly storeTimes?: Pick<BackupHost, 'leaseTimes' | 'graceMs'>;
+  readonly storeTimes?: Pick<BackupHost, 'leaseTimes' | 'graceMs' | 'holdLimitMs'>;
 }
 
 export interface AgentIntervals {
@@ -180,8 +181,10 @@ class RunningAgent implements Agent {
       retryMs: this.#intervals.heartbeatMs,
     });
     const notes = new HoldNotes(options.stateFolder);
+    const balancers = new BalancerNotes(options.stateFolder);
     this.#holds = new HoldWatch({
       notes,
+      balancers,
       processes: () => this.#heldProcesses(),
       takingFrom: (processId) => this.#backups.takingFrom(processId),
       clock: this.#clock,
@@ -189,7 +192,7 @@ class RunningAgent implements Agent {
       intervalMs: this.#intervals.holdsMs,
     });
     this.#backups = new BackupTasks({
-      host: this.#backupHost(notes),
+      host: this.#backupHost(notes, balancers),
       clock: this.#clock,
       onProgress: () => this.#reporter.notify(),
       onHold: () => this.#holds.wake(),
@@ -200,7 +203,7 @@ class RunningAgent implements Agent {
     });
   }
 
-  #backupHost(notes: HoldNotes): BackupHost | null {
+  #backupHost(notes: HoldNotes, balancers: BalancerNotes): BackupHost | null {
     const { snapshotStore, hostname, kms, storeTimes } = this.#options;
     if (snapshotStore == null) return null;
     return {
@@ -210,6 +213,7 @@ class RunningAgent implements Agent {
       openSealed: (sealed) => this.#sealingKey!.open(sealed),
       kms: kms ?? {},
       notes,
+      balancers,
       settle: (processId, run) => this.#holds.settle(processId, run),
       clock: this.#clock,
       logger: this.#logger,
@@ -226,6 +230,7 @@ class RunningAgent implements Agent {
       return {
         processId: goal.id,
         run: (db, command, limitMs) => connection.run(db, command, limitMs),
+        connectTo: (address) => supervisor.connectTo(address),
         tell: (held) => supervisor.setHeld(held),
       };
     });
@@ -359,6 +364,7 @@ class RunningAgent implements Agent {
     }
     for (const task of answer?.tasks ?? []) await this.#perform(task);
     for (const taskId of answer?.cancelled ?? []) this.#cancel(taskId);
+    for (const { taskId, at } of answer?.cuts ?? []) this.#backups.cut(taskId, at);
     return this.#authority === 'confirmed' ? (this.#goal?.version ?? 0) : 0;
   }
 

@@ -1,8 +1,9 @@
 import type { ProcessGoal, ProcessObservation } from '@atrest/contracts';
 import {
   optionValue,
+  MongodConnection,
+  parseAddress,
   tailLog,
-  type MongodConnection,
   type MongodConnectionOptions,
   type ProcessIdentity,
   type SupervisedProcess,
@@ -94,6 +95,11 @@ export class ProcessSupervisor implements BackupMember {
   connect(): MongodConnection {
     if (this.#run === null) throw new TypeError('only a process that runs is connected to');
     return this.#run.probe.connect(undefined, { timeoutMs: 10_000, longestAnswerMs: LONGEST_ANSWER_MS });
+  }
+
+  connectTo(address: string): MongodConnection {
+    const options = connectionOptions(this.goal, this.#access.secret, parseAddress(address));
+    return new MongodConnection({ ...options, timeoutMs: 10_000, longestAnswerMs: LONGEST_ANSWER_MS });
   }
 
   async suspend(reason: string, signal: AbortSignal): Promise<void> {

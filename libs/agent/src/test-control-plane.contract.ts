@@ -9,6 +9,8 @@ import {
   type AgentTaskResult,
   type HostGoal,
   type KeyAccessSecret,
+  type OplogTime,
+  type PollResponse,
   type ObservationReport,
   type ProcessGoal,
   type ProcessAccessSecret,
@@ -33,6 +35,7 @@ export class TestControlPlane {
   #version = 0;
   #tasks: AgentTask[] = [];
   #cancelled = new Set<string>();
+  #cuts: NonNullable<PollResponse['cuts']> = [];
   #waiting = new Set<() => void>();
   /** The secret of the agent that used the token. */
   enrolledBy: string | null = null;
@@ -96,6 +99,26 @@ export class TestControlPlane {
   cancelTask(id: string): void {
     this.#cancelled.add(id);
     for (const release of this.#waiting) release();
+  }
+
+  /** Says where the parts of a snapshot of a sharded cluster are cut. */
+  cut(taskIds: readonly string[], at: OplogTime): void {
+    for (const taskId of taskIds) this.#cuts.push({ taskId, at });
+    for (const release of this.#waiting) release();
+  }
+
+  /** How far every part is held, once all are; only ends what hangs. */
+  async holding(taskIds: readonly string[], limitMs = 90_000): Promise<OplogTime[]> {
+    const end = AbortSignal.timeout(limitMs);
+    for (;;) {
+      const known = this.reports.at(-1)?.tasks ?? [];
+      const ends = taskIds.flatMap((id) => known.find(({ taskId }) => taskId === id)?.progress.oplogEnd ?? []);
+      if (ends.length === taskIds.length) return ends;
+      const failed = this.taskResults.find((result) => taskIds.includes(result.taskId));
+      if (end.aborted || failed)
+        throw new Error(`Waited in vain for parts to hold; last seen: ${JSON.stringify(failed ?? known, null, 1)}`);
+      await this.#change(end);
+    }
   }
 
   /** The first result of a task; waits for it, only ends what hangs. */
@@ -175,7 +198,7 @@ export class TestControlPlane {
   }
 
   async #poll(refuse: () => void, version: number, waitSeconds: number, response: ServerResponse): Promise<void> {
-    const hasNews = () => this.#version > version || this.#tasks.length > 0 || this.#cancelled.size > 0;
+    const hasNews = () => this.#version > version || this.#tasks.length > 0 || this.#cancelled.size > 0 || this.#cuts.length > 0;
     if (!hasNews() && waitSeconds > 0) {
       await new Promise<void>((resolve) => {
         const release = () => {
@@ -195,6 +218,7 @@ export class TestControlPlane {
       goal: this.#version > version ? this.#goal : null,
       tasks: this.#tasks.splice(0),
       cancelled: [...this.#cancelled],
+      cuts: this.#cuts.splice(0),
     });
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
   }

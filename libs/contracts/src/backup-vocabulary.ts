@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { TimestampSchema } from './ids.js';
+import { ObjectIdSchema, TimestampSchema } from './ids.js';
 
 /** Life of a snapshot, in the words of the Atlas API. `failed` is final for the snapshot; another one is tried by policy. */
 export const SNAPSHOT_STATUSES = ['queued', 'inProgress', 'completed', 'failed'] as const;
@@ -61,6 +61,10 @@ export const BACKUP_FAILURES = [
   /** There is no such snapshot in the store. */
   'SNAPSHOT_MISSING',
   'ALREADY_RUNNING',
+  /** The parts of a sharded cluster could not be cut at one moment: another part did not come to it, or this one was past it. */
+  'NOT_CUT',
+  /** The balancer of a sharded cluster could not be stopped: chunks would move while it is copied. */
+  'BALANCER_NOT_STOPPED',
   'CANCELLED',
   'CLUSTER_DISABLED',
   'CLUSTER_GONE',
@@ -76,9 +80,20 @@ export const BackupFailureSchema = z.object({
 });
 export type BackupFailure = z.infer<typeof BackupFailureSchema>;
 
+/** A moment in an oplog: seconds and the number within the second, with the term where it is known. */
+export const OplogTimeSchema = z.object({
+  seconds: z.int().nonnegative(),
+  increment: z.int().nonnegative(),
+  term: z.int().nullable(),
+});
+export type OplogTime = z.infer<typeof OplogTimeSchema>;
+
 /** How far work for a backup is. Bytes of the source, but for `storedBytes`. */
 export const BackupProgressSchema = z.object({
-  phase: z.enum(['preparing', 'copying', 'proving', 'finishing']),
+  /** `holding`: a part of a sharded cluster stays as it is and waits to be told where all parts are cut. */
+  phase: z.enum(['preparing', 'holding', 'copying', 'proving', 'finishing']),
+  /** While it is holding: how far its oplog reaches without being extended. */
+  oplogEnd: OplogTimeSchema.optional(),
   files: z.int().nonnegative(),
   filesTotal: z.int().nonnegative(),
   bytes: z.int().nonnegative(),
@@ -91,14 +106,6 @@ export const BackupProgressSchema = z.object({
   at: TimestampSchema,
 });
 export type BackupProgress = z.infer<typeof BackupProgressSchema>;
-
-/** A moment in an oplog: seconds and the number within the second, with the term where it is known. */
-export const OplogTimeSchema = z.object({
-  seconds: z.int().nonnegative(),
-  increment: z.int().nonnegative(),
-  term: z.int().nullable(),
-});
-export type OplogTime = z.infer<typeof OplogTimeSchema>;
 
 /** What was recorded with a snapshot: enough to know later where it may be restored to. */
 export const SnapshotTakenSchema = z.object({
@@ -127,6 +134,10 @@ export const SnapshotTakenSchema = z.object({
   optime: OplogTimeSchema.nullable(),
   checkpointTimestamp: OplogTimeSchema.nullable(),
   oplogEnd: OplogTimeSchema.nullable(),
+  /** Of a sharded cluster: the one moment that all parts are restored to. What a part holds beyond it is cut off then. */
+  cut: OplogTimeSchema.optional(),
+  /** Of the config servers of a sharded cluster: its shards by their names, with the replica sets that they are. */
+  shards: z.array(z.object({ name: z.string(), replicaSet: z.string() })).optional(),
   files: z.int().nonnegative(),
   bytes: z.int().nonnegative(),
   storedBytes: z.int().nonnegative(),
@@ -145,6 +156,19 @@ export const SnapshotProofSchema = z.object({
   bytesRead: z.int().nonnegative(),
 });
 export type SnapshotProof = z.infer<typeof SnapshotProofSchema>;
+
+/** One replica set of a sharded cluster, as a part of one snapshot. */
+export const SnapshotPartSchema = z.object({
+  /** Of this part in the store. */
+  snapshotId: ObjectIdSchema,
+  replicaSet: z.string(),
+  role: z.enum(['shard', 'config']),
+  /** `hostname:port` of the member that is copied. */
+  member: z.string().nullable(),
+  /** Present when it is done. */
+  taken: SnapshotTakenSchema.nullable(),
+});
+export type SnapshotPart = z.infer<typeof SnapshotPartSchema>;
 
 /** What a deletion and the collection after it did. */
 export const DeletionDoneSchema = z.object({

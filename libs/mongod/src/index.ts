@@ -62,6 +62,7 @@ export {
   type BackupFile,
   type OpenBackupCursor,
 } from './backup/backup-cursor.js';
+export { balancerStatus, shardsOf, startBalancer, stopBalancer, type BalancerStatus } from './backup/balancer.js';
 export { fsyncLock, fsyncUnlock, isFsyncLocked } from './backup/fsync-lock.js';
 export {
   lastOplogEntry,

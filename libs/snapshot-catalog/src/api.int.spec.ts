@@ -268,13 +268,37 @@ describe('the backup API of a cluster', () => {
     expect((await call('GET', '/snapshots')).body).toMatchObject({ totalCount: 0, results: [] });
   });
 
-  it('sharded clusters: no snapshots, and a clear word', async () => {
-    cluster = await stage.cluster({ clusterType: 'SHARDED' });
-    manager = await api.tokenFor('GROUP_OWNER', cluster.projectId);
-    expect(code(await call('POST', '/snapshots', {}))).toEqual([403, 'FEATURE_UNSUPPORTED']);
+  it('of sharded clusters are listed in both ways, with their parts and what a restore needs to know of them', async () => {
     expect((await call('GET', '/snapshots/shardedClusters')).body).toMatchObject({ results: [], totalCount: 0 });
     expect(code(await call('GET', `/snapshots/shardedCluster/${newObjectId()}`))).toEqual([404, 'SNAPSHOT_NOT_FOUND']);
-    expect(code(await call('DELETE', `/snapshots/shardedCluster/${newObjectId()}`))).toEqual([404, 'SNAPSHOT_NOT_FOUND']);
-    expect((await call('GET', '/schedule')).body.selfManaged.paused.reason).toContain('sharded');
+    cluster = await stage.cluster({ clusterType: 'SHARDED' });
+    manager = await api.tokenFor('GROUP_OWNER', cluster.projectId);
+    expect((await call('POST', '/snapshots', {})).body).toMatchObject({ type: 'shardedCluster', status: 'queued', members: [] });
+    await stage.settled();
+    const parts = await stage.divided();
+    const id = await stage.takenInParts(parts);
+    const ids = parts.map(({ snapshotId }) => snapshotId);
+    const { body } = await call('GET', `/snapshots/shardedCluster/${id}`);
+    expect(body).toMatchObject({
+      id,
+      type: 'shardedCluster',
+      configServerType: 'DEDICATED',
+      members: parts.map(({ snapshotId, replicaSet }) => ({ id: snapshotId, replicaSetName: replicaSet })),
+      snapshotIds: ids,
+      selfManaged: {
+        cut: { increment: 7 },
+        parts: [
+          { replicaSet: 'cfg', role: 'config' },
+          { replicaSet: 's1', role: 'shard', shardName: 'shard-s1', mongodVersion: '8.0.4' },
+          { replicaSet: 's2', role: 'shard', shardName: 'shard-s2' },
+        ],
+      },
+    });
+    expect(body).not.toHaveProperty('replicaSetName');
+    expect((await call('GET', '/snapshots/shardedClusters')).body).toMatchObject({ results: [{ id }], totalCount: 1 });
+    expect((await call('GET', '/snapshots')).body).toMatchObject({ results: [{ id, type: 'shardedCluster' }] });
+    expect(code(await call('GET', `/snapshots/shardedCluster/${ids[0]}`))).toEqual([404, 'SNAPSHOT_NOT_FOUND']);
+    expect((await call('DELETE', `/snapshots/shardedCluster/${id}`)).status).toBe(204);
+    expect(code(await call('GET', `/snapshots/shardedCluster/${id}`))).toEqual([404, 'SNAPSHOT_NOT_FOUND']);
   });
 });

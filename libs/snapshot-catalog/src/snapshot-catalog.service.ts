@@ -12,6 +12,7 @@ import { Groomer } from './loops/groomer.js';
 import { Proofs } from './loops/proofs.js';
 import { Scheduler } from './loops/scheduler.js';
 import { SnapshotCatalog1795600000000 } from './migrations/1795600000000-snapshot-catalog.js';
+import { SnapshotParts1795600100000 } from './migrations/1795600100000-snapshot-parts.js';
 import { ClusterProjection } from './projections/cluster-projection.js';
 import { projectionConsumes, projectionHandlers, projectionIgnores } from './projections/handlers.js';
 import { KeyConfigurationProjection } from './projections/key-configuration-projection.js';
@@ -55,7 +56,7 @@ export interface SnapshotCatalogService extends Service {
 }
 
 /** This service's own tables, without those of messaging and access. */
-export const snapshotCatalogMigrations = [SnapshotCatalog1795600000000];
+export const snapshotCatalogMigrations = [SnapshotCatalog1795600000000, SnapshotParts1795600100000];
 
 /** Snapshots, their schedules and retention (DESIGN: snapshot-catalog), ready to start. */
 export async function createSnapshotCatalogService(

@@ -1,4 +1,11 @@
-import { clusterDeleted, clusterDisabled, clusterEnabled, keyConfigurationRemoved, newObjectId } from '@atrest/contracts';
+import {
+  clusterDeleted,
+  clusterDisabled,
+  clusterEnabled,
+  keyConfigurationRemoved,
+  newObjectId,
+  type ClusterSummary,
+} from '@atrest/contracts';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { SnapshotCatalogService } from './snapshot-catalog.service.js';
 import { restorability } from './snapshots/restorability.js';
@@ -463,12 +470,76 @@ describe('the life of snapshots', () => {
     expect((await stage.snapshotEventNames(cluster.id)).at(-1)).toBe('completed');
   });
 
-  it('a sharded cluster is refused with a reason, and its schedule says it', async () => {
-    const cluster = await stage.cluster({ clusterType: 'SHARDED' });
-    expect(await service.snapshots.take(cluster.projectId, 'orders', {})).toMatchObject({ refusal: { code: 'FEATURE_UNSUPPORTED' } });
-    stage.clock.advance(2 * DAY);
-    await run();
-    expect(stage.jobs).toEqual([]);
-    expect((await stage.healthEvents(cluster.id))[0]?.data.paused?.reason).toContain('sharded');
+  describe('of a sharded cluster', () => {
+    let cluster: ClusterSummary;
+    beforeEach(async () => {
+      cluster = await stage.cluster({ clusterType: 'SHARDED' });
+    });
+    it('is one snapshot with a part for each replica set; the next one is built on its parts, and all are proven and deleted together', async () => {
+      await onDemand(cluster.projectId);
+      const divided = await stage.divided();
+      const id = await stage.takenInParts(divided);
+      const [snapshot] = (await list(cluster.projectId)).snapshots;
+      expect(snapshot).toMatchObject({ status: 'completed', replicaSet: null, taken: { cut: { increment: 7 } } });
+      expect(snapshot?.parts?.map(({ replicaSet, taken }) => [replicaSet, taken?.topology.replicaSet])).toEqual([
+        ['cfg', 'cfg'],
+        ['s1', 's1'],
+        ['s2', 's2'],
+      ]);
+      expect((await stage.snapshotEvents(cluster.id)).at(-1)?.data.parts).toHaveLength(3);
+      const ids = divided.map(({ snapshotId }) => snapshotId);
+
+      await onDemand(cluster.projectId);
+      expect(stage.job('take-snapshot')).toMatchObject({
+        parentSnapshotId: id,
+        parentParts: divided.map(({ replicaSet, snapshotId, member }) => ({ replicaSet, snapshotId, member })),
+      });
+      await stage.failed('CANCELLED');
+
+      stage.clock.advance(DAY);
+      await service.proofs.runDue();
+      await stage.settled();
+      expect(stage.job('prove-snapshot')).toMatchObject({ snapshotId: id, partIds: ids });
+      await stage.say(stage.job('prove-snapshot'), { status: 'DONE', result: { proof: proofAt(stage.clock.now()) } });
+
+      expect(await service.snapshots.delete(cluster.projectId, 'orders', id)).toMatchObject({ kind: 'done' });
+      await groom();
+      expect(stage.job('delete-snapshots').snapshotIds).toEqual(expect.arrayContaining([id, ...ids]));
+      // One part is locked in the store: the others wait for it.
+      await stage.cleared({ refused: [ids[1]!] });
+      stage.clock.advance(2 * DAY);
+      await service.groomer.run();
+      await stage.settled();
+      expect(await stage.cleared()).toEqual(expect.arrayContaining(ids));
+      stage.clock.advance(2 * DAY);
+      await service.groomer.run();
+      await stage.settled();
+      expect(stage.jobs.filter(({ kind }) => kind === 'delete-snapshots')).toEqual([]);
+      expect(await stage.miscounts()).toEqual([]);
+    });
+
+    it('that failed leaves no part in the store, is tried again with other parts, and never by stopping a member', async () => {
+      await onDemand(cluster.projectId);
+      const divided = await stage.divided();
+      await stage.failed('NOT_CUT');
+      await service.groomer.run();
+      await stage.settled();
+      const cleared = await stage.cleared();
+      expect(cleared).toEqual(expect.arrayContaining(divided.map(({ snapshotId }) => snapshotId)));
+      stage.clock.advance(5 * MINUTE);
+      await service.scheduler.runDue();
+      await stage.settled();
+      await stage.failed('NO_METHOD');
+      stage.clock.advance(HOUR / 4);
+      await service.scheduler.runDue();
+      await stage.settled();
+      expect(stage.jobs.filter(({ kind }) => kind === 'take-snapshot')).toEqual([]);
+      expect((await stage.snapshotEvents(cluster.id)).at(-1)?.data).toMatchObject({
+        status: 'failed',
+        attempt: 2,
+        willRetry: false,
+        failure: { code: 'NO_METHOD' },
+      });
+    });
   });
 });

@@ -1,10 +1,11 @@
-import type { AgentTaskResult, BackupTask, TaskProgress } from '@atrest/contracts';
+import type { AgentTaskResult, BackupTask, OplogTime, TaskProgress } from '@atrest/contracts';
 import type { Clock } from '@atrest/platform-time';
 import { failure } from './backup-error.js';
 import { deleteSnapshots } from './delete-snapshots.js';
 import { failureOf } from './failure-of.js';
 import { ProgressMeter } from './progress.js';
 import { proveSnapshot } from './prove-snapshot.js';
+import { Cut } from './snapshot-part.js';
 import { takeSnapshot } from './take-snapshot.js';
 import type { BackupHost } from './task-context.js';
 
@@ -27,6 +28,7 @@ interface Running {
   readonly task: BackupTask;
   readonly meter: ProgressMeter;
   readonly abort: AbortController;
+  readonly cut: Cut;
   readonly done: Promise<void>;
 }
 
@@ -68,7 +70,8 @@ export class BackupTasks {
     }
     const meter = new ProgressMeter(this.#options.clock);
     const abort = new AbortController();
-    const running = { task, meter, abort, done: this.#carryOut(task, meter, abort.signal) };
+    const cut = new Cut();
+    const running = { task, meter, abort, cut, done: this.#carryOut(task, meter, cut, abort.signal) };
     this.#running.set(task.id, running);
     this.#options.onHold();
     this.#news(true);
@@ -81,6 +84,11 @@ export class BackupTasks {
     if (running.abort.signal.aborted) return 'under-way';
     running.abort.abort();
     return 'begun';
+  }
+
+  /** Says where all parts of a snapshot of a sharded cluster are cut. One that is not held any more knows it already. */
+  cut(taskId: string, at: OplogTime): void {
+    this.#running.get(taskId)?.cut.tell(at);
   }
 
   /** Ends everything and gives everything back, without results: the next life of the agent begins anew. */
@@ -96,23 +104,24 @@ export class BackupTasks {
     }
     if (task.kind !== 'take-snapshot') return null;
     for (const { task: other } of this.#running.values()) {
-      if (other.kind === 'take-snapshot' && other.clusterId === task.clusterId) {
+      const isSibling = other.kind === 'take-snapshot' && task.part !== undefined && other.part?.groupId === task.part.groupId;
+      if (other.kind === 'take-snapshot' && other.clusterId === task.clusterId && !isSibling) {
         return failure('ALREADY_RUNNING', `A snapshot of the cluster is under way on this host (${other.snapshotId}).`);
       }
     }
     return null;
   }
 
-  async #carryOut(task: BackupTask, meter: ProgressMeter, signal: AbortSignal): Promise<void> {
+  async #carryOut(task: BackupTask, meter: ProgressMeter, cut: Cut, signal: AbortSignal): Promise<void> {
     // Not before it is noted as running.
     await Promise.resolve();
-    const result = await this.#resultOf(task, meter, signal);
+    const result = await this.#resultOf(task, meter, cut, signal);
     this.#running.delete(task.id);
     this.#options.onHold();
     if (!this.#stopping) this.#options.onResult(result);
   }
 
-  async #resultOf(task: BackupTask, meter: ProgressMeter, signal: AbortSignal): Promise<AgentTaskResult> {
+  async #resultOf(task: BackupTask, meter: ProgressMeter, cut: Cut, signal: AbortSignal): Promise<AgentTaskResult> {
     const { host: common } = this.#options;
     const logger = common!.logger.child({ taskId: task.id, kind: task.kind, clusterId: task.clusterId });
     const host: BackupHost = { ...common!, logger };
@@ -121,7 +130,7 @@ export class BackupTasks {
       const done = { taskId: task.id, outcome: 'done', error: null, lines: null } as const;
       switch (task.kind) {
         case 'take-snapshot': {
-          const { taken, proof } = await takeSnapshot(host, task, o);
+          const { taken, proof } = await takeSnapshot(host, task, { ...o, cut, onHold: () => this.#news(true) });
           logger.info({ snapshotId: task.snapshotId, method: taken.method, bytes: taken.bytes }, 'snapshot taken and proven');
           return { ...done, taken, proof };
         }

@@ -1,5 +1,6 @@
 import type { BackupFailureCode, OplogTime, SnapshotMethod } from '@atrest/contracts';
 import {
+  extendBackupCursor,
   findBackupCursors,
   fsyncLock,
   fsyncUnlock,
@@ -20,7 +21,7 @@ import { BackupError } from './backup-error.js';
 import { commentOf, giveBack, type Hold, type HoldNotes } from './holds.js';
 import type { BackupMember } from './member.js';
 import { whyNotStopped } from './source-check.js';
-import { filesOfCursor, filesOfDataPath } from './source-files.js';
+import { filesExtended, filesOfCursor, filesOfDataPath, sizesOf } from './source-files.js';
 
 /** Files of a member that stay as they are, as long as it is held. */
 export interface ConsistentCopy {
@@ -30,6 +31,12 @@ export interface ConsistentCopy {
   readonly optime: OplogTime | null;
   readonly checkpointTimestamp: OplogTime | null;
   readonly oplogEnd: OplogTime | null;
+  /**
+   * Only with a backup cursor: waits until the oplog reaches a later moment, and answers the files of which the copy reaches it, too.
+   *
+   * @throws BackupError NOT_CUT when it does not reach it
+   */
+  readonly extend?: (to: OplogTime) => Promise<readonly SourceFile[]>;
   /** @throws BackupError SOURCE_CHANGED when the files may have changed. */
   assertHeld(): Promise<void>;
   /** Gives back what was taken. Once it has, it does nothing; it may be called at any time, and never throws. */
@@ -160,7 +167,12 @@ async function byBackupCursor(context: CopyContext): Promise<ConsistentCopy> {
       const kept = await keepBackupCursor(run, cursor);
       if (!kept.ok) throw changed(`its backup cursor is gone (${kept.failure.message})`);
     };
-    return { method: 'backupCursor', files, optime: oplogEnd, oplogEnd, checkpointTimestamp, assertHeld, end };
+    const extend = async (to: OplogTime): Promise<readonly SourceFile[]> => {
+      const extended = await extendBackupCursor(run, cursor, to);
+      if (!extended.ok) throw new BackupError('NOT_CUT', `The backup cursor could not be extended: ${extended.failure.message}`);
+      return filesExtended(files, await sizesOf(extended.value), cursor.dbPath, member.goal.dbPath!);
+    };
+    return { method: 'backupCursor', files, optime: oplogEnd, oplogEnd, checkpointTimestamp, extend, assertHeld, end };
   } catch (error) {
     await end();
     throw error;

@@ -2,8 +2,10 @@ import type { ProcessObservation } from '@atrest/contracts';
 import type { RunCommand } from '@atrest/mongod';
 import type { Logger } from '@atrest/platform-logging';
 import { BackgroundLoop, type Clock } from '@atrest/platform-time';
+import { startAgain, type BalancerNotes, type StoppedBalancer } from './balancer.js';
 import { seeHold } from './consistent-copy.js';
 import { giveBack, taskOf, type Hold, type HoldNotes } from './holds.js';
+import type { BackupMember } from './member.js';
 
 export type HeldForBackup = NonNullable<ProcessObservation['heldForBackup']>;
 
@@ -11,12 +13,15 @@ export type HeldForBackup = NonNullable<ProcessObservation['heldForBackup']>;
 export interface HeldProcess {
   readonly processId: string;
   readonly run: RunCommand;
+  /** A connection to another server of its cluster. The caller closes it. */
+  readonly connectTo: BackupMember['connectTo'];
   /** What is held on it, as far as it is known; null: nothing. */
   tell(held: HeldForBackup | null): void;
 }
 
 export interface HoldWatchOptions {
   readonly notes: HoldNotes;
+  readonly balancers: BalancerNotes;
   /** The processes that run and answer now. */
   readonly processes: () => readonly HeldProcess[];
   /** The task that takes a snapshot from a process in this life of the agent. */
@@ -86,7 +91,31 @@ export class HoldWatch {
 
   async #look(): Promise<void> {
     const notes = new Map((await this.#options.notes.all()).map((note) => [note.processId, note]));
-    await Promise.all(this.#options.processes().map((process) => this.#lookAt(process, notes.get(process.processId) ?? null)));
+    const balancers = new Map((await this.#options.balancers.all()).map((note) => [note.processId, note]));
+    const look = async (process: HeldProcess): Promise<void> => {
+      const balancer = balancers.get(process.processId);
+      if (balancer !== undefined) await this.#startAgain(process, balancer);
+      await this.#lookAt(process, notes.get(process.processId) ?? null);
+    };
+    await Promise.all(this.#options.processes().map(look));
+  }
+
+  /** A balancer that an earlier snapshot stopped. One that is being taken starts it again itself. */
+  async #startAgain(process: HeldProcess, note: StoppedBalancer): Promise<void> {
+    const { balancers, takingFrom, logger } = this.#options;
+    const { processId } = process;
+    if (takingFrom(processId) !== null) return;
+    const started = await startAgain(process, note);
+    if (takingFrom(processId) !== null) return;
+    if (!started.ok) {
+      logger.warn(
+        { processId, reason: started.failure.message },
+        'the balancer that an earlier snapshot stopped cannot be started again yet',
+      );
+      return;
+    }
+    logger.warn({ processId, taskId: note.taskId }, 'the balancer that an earlier snapshot stopped was started again');
+    await balancers.remove(processId);
   }
 
   async #lookAt(process: HeldProcess, note: Hold | null): Promise<void> {

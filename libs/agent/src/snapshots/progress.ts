@@ -1,4 +1,4 @@
-import type { BackupProgress } from '@atrest/contracts';
+import type { BackupProgress, OplogTime } from '@atrest/contracts';
 import type { Clock } from '@atrest/platform-time';
 
 /** The rate is of the last seconds: long enough to be calm, short enough to tell what is going on now. */
@@ -17,6 +17,7 @@ export class ProgressMeter {
   readonly #clock: Clock;
   readonly #ticks: () => number;
   #phase: BackupProgress['phase'] = 'preparing';
+  #oplogEnd: OplogTime | null = null;
   #counts = NOTHING;
   #readings: { readonly at: number; readonly bytes: number }[] = [];
 
@@ -27,7 +28,14 @@ export class ProgressMeter {
 
   enter(phase: BackupProgress['phase']): void {
     this.#phase = phase;
+    this.#oplogEnd = null;
     this.#readings = [];
+  }
+
+  /** It waits, and is held as it is. @param oplogEnd how far its oplog reaches */
+  hold(oplogEnd: OplogTime): void {
+    this.enter('holding');
+    this.#oplogEnd = oplogEnd;
   }
 
   count(counts: Counts): void {
@@ -43,7 +51,8 @@ export class ProgressMeter {
     const bytesPerSecond = this.#rate();
     const left = this.#counts.bytesTotal - this.#counts.bytes;
     const secondsLeft = bytesPerSecond === null || bytesPerSecond === 0 ? null : Math.ceil(left / bytesPerSecond);
-    return { phase: this.#phase, ...this.#counts, bytesPerSecond, secondsLeft, at: this.#clock.now().toISOString() };
+    const held = this.#oplogEnd === null ? {} : { oplogEnd: this.#oplogEnd };
+    return { phase: this.#phase, ...held, ...this.#counts, bytesPerSecond, secondsLeft, at: this.#clock.now().toISOString() };
   }
 
   #rate(): number | null {

@@ -28,8 +28,18 @@ export async function proveSnapshot(
       const { keys } = await openEpochOf(store, task, key);
       try {
         o.meter.enter('proving');
-        const manifest = await readManifest(store, keys, task.snapshotId);
-        return await prove(store, keys, manifest, { ...task, signal: o.signal, clock: host.clock });
+        const proofs: SnapshotProof[] = [];
+        for (const snapshotId of task.partIds ?? [task.snapshotId]) {
+          const manifest = await readManifest(store, keys, snapshotId);
+          proofs.push(await prove(store, keys, manifest, { ...task, signal: o.signal, clock: host.clock }));
+        }
+        return proofs.reduce((all, one) => ({
+          // As old as the oldest.
+          provenAt: all.provenAt,
+          blocksSampled: all.blocksSampled + one.blocksSampled,
+          blocksRead: all.blocksRead + one.blocksRead,
+          bytesRead: all.bytesRead + one.bytesRead,
+        }));
       } finally {
         eraseEpochKeys(keys);
       }

@@ -1,6 +1,6 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative, sep } from 'node:path';
-import type { BackupCursor } from '@atrest/mongod';
+import type { BackupCursor, BackupFile } from '@atrest/mongod';
 import type { SourceFile } from '@atrest/snapshot-store';
 import { BackupError } from './backup-error.js';
 
@@ -60,6 +60,27 @@ export async function filesOfCursor(cursor: Pick<BackupCursor, 'dbPath' | 'files
     for (const file of await filesBelow(dbPath, folder, new Set())) await add(file.path);
   }
   return [...listed.values()];
+}
+
+/** Files with their present sizes: what is written after this is not copied. @throws when one is not there */
+export async function sizesOf(paths: readonly string[]): Promise<BackupFile[]> {
+  return Promise.all(paths.map(async (path) => ({ path, size: (await stat(path)).size })));
+}
+
+/** The files of a cursor that was extended: what it names again is longer by now, and what it names anew belongs to the copy. */
+export function filesExtended(
+  files: readonly SourceFile[],
+  extended: readonly BackupFile[],
+  serverPath: string,
+  dbPath: string,
+): SourceFile[] {
+  const all = new Map(files.map((file) => [file.path, file]));
+  for (const { path, size } of extended) {
+    const name = nameBelow(serverPath, path) ?? nameBelow(dbPath, path);
+    if (name === null) throw new BackupError('NO_METHOD', `The extended backup cursor lists ${path}, which is not below the data path.`);
+    all.set(name, { path: name, absolutePath: path, size });
+  }
+  return [...all.values()];
 }
 
 function nameBelow(folder: string, path: string): string | null {

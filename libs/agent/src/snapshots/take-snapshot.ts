@@ -24,6 +24,8 @@ import { epochForWriting, openEpochOf } from './epoch.js';
 import type { BackupMember } from './member.js';
 import type { ProgressMeter } from './progress.js';
 import { prove } from './prove-snapshot.js';
+import type { StillCluster } from './balancer.js';
+import { cutPart, HOLD_LIMIT_MS, stillCluster, type Cut, type HeldPart } from './snapshot-part.js';
 import { whatChanged, whyNotCopied } from './source-check.js';
 import type { BackupHost } from './task-context.js';
 
@@ -32,6 +34,10 @@ export interface TakeOptions {
   readonly signal: AbortSignal;
   readonly meter: ProgressMeter;
   readonly onProgress: () => void;
+  /** Where the part of a sharded cluster is cut. */
+  readonly cut: Cut;
+  /** What is held waits for others, who wait for this. */
+  readonly onHold: () => void;
 }
 
 export interface Taken {
@@ -100,12 +106,14 @@ async function copy(
   const run: RunCommand = (db, command, limitMs) => connection.run(db, command, limitMs);
   let held: ConsistentCopy | null = null;
   let watch: BackgroundLoop | null = null;
+  let still: StillCluster | null = null;
   try {
     await host.settle(task.processId, run);
     const { facts, settings } = await describe(run);
     const unfit = whyNotCopied(facts);
     if (unfit !== null) throw new BackupError('NO_SOURCE', unfit);
     const context = { taskId: task.id, member, run, facts, notes: host.notes, clock: host.clock, logger: host.logger, signal: o.signal };
+    still = await stillCluster(host, task, member, o.signal);
     const source = (held = await beginCopy(task.methods, context));
     host.logger.info({ method: source.method, files: source.files.length }, 'the files of a member are copied');
     const isSame = async (): Promise<void> => {
@@ -122,16 +130,23 @@ async function copy(
     const signal = AbortSignal.any([o.signal, lost.signal]);
     // At once: what is on its way to the store may take minutes to end.
     signal.addEventListener('abort', () => void source.end(), { once: true });
+    const part =
+      task.part === undefined
+        ? null
+        : await cutPart(source, { told: o.cut, meter: o.meter, onHold: o.onHold, limitMs: host.holdLimitMs ?? HOLD_LIMIT_MS, signal });
+    // Every part is cut in the past now, wherever its agent is: chunks may move.
+    await still?.assertStill();
+    await still?.end();
     o.meter.enter('copying');
     o.onProgress();
     let progress: SnapshotProgress | null = null;
     const takenSoFar = (): SnapshotTaken =>
-      takenOf(host, task, { member, facts, settings, source, epoch, durationMs: performance.now() - begun, progress });
+      takenOf(host, task, { member, facts, settings, source, epoch, durationMs: performance.now() - begun, progress, part, still });
     const manifest = await writeSnapshot({
       store,
       epoch,
       snapshotId: task.snapshotId,
-      files: source.files,
+      files: part?.files ?? source.files,
       parentId: await parentOf(host, task, store, epoch.keys),
       member: memberName(host, member),
       labels: task.labels,
@@ -142,7 +157,7 @@ async function copy(
         await source.end();
         o.meter.enter('finishing');
         o.onProgress();
-        return takenSoFar();
+        return recordOf(takenSoFar());
       },
       compress: host.store.compress ?? false,
       threads: host.store.threads ?? 2,
@@ -166,6 +181,7 @@ async function copy(
   } finally {
     await watch?.stop();
     await held?.end();
+    await still?.end();
     await connection.close();
   }
 }
@@ -259,6 +275,10 @@ function unproven(error: unknown): unknown {
   return isBroken ? new BackupError('NOT_PROVEN', `What was written cannot be read back: ${error.message}`, { cause: error }) : error;
 }
 
+/** As it is written to the manifest, in which nothing is undefined. */
+const recordOf = (taken: SnapshotTaken) =>
+  Object.fromEntries(Object.entries(taken).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const])));
+
 const memberName = (host: BackupHost, member: BackupMember): string => `${host.hostname}:${member.goal.port}`;
 
 const lower = (...limits: (number | null | undefined)[]): number | null => {
@@ -274,10 +294,12 @@ interface Described {
   readonly epoch: OpenEpoch;
   readonly durationMs: number;
   readonly progress: SnapshotProgress | null;
+  readonly part: HeldPart | null;
+  readonly still: StillCluster | null;
 }
 
 function takenOf(host: BackupHost, task: TakeSnapshotTask, o: Described): SnapshotTaken {
-  const { member, facts, settings, source, epoch, progress } = o;
+  const { member, facts, settings, source, epoch, progress, part, still } = o;
   const { provider, keyVersion } = epoch.header.wrappedDataKey;
   const named = member.goal.replicaSet?.members.map(({ host: name }) => name) ?? [memberName(host, member)];
   return {
@@ -288,9 +310,11 @@ function takenOf(host: BackupHost, task: TakeSnapshotTask, o: Described): Snapsh
     memberState: facts.state,
     ...settings,
     topology: { replicaSet: facts.setName, members: facts.members.length > 0 ? facts.members.map(({ host: name }) => name) : named },
-    optime: source.optime,
+    optime: part?.cut ?? source.optime,
     checkpointTimestamp: source.checkpointTimestamp,
     oplogEnd: source.oplogEnd,
+    ...(part !== null && { cut: part.cut }),
+    ...(still !== null && { shards: [...still.shards] }),
     files: progress?.files ?? 0,
     bytes: progress?.bytes ?? 0,
     storedBytes: progress?.storedBytes ?? 0,

@@ -164,6 +164,35 @@ export class TestBackups {
     this.host.controlPlane.order(this.goals);
   }
 
+  /** The goals of a running sharded cluster: config servers, two shards and a mongos, of one process each. */
+  async shardedGoals(secret?: ProcessAccessSecret): Promise<{ config: Member; shards: Member[]; router: ProcessGoal; all: ProcessGoal[] }> {
+    const sets = await Promise.all([
+      this.host.replicaSet('cfg', 1, 'config'),
+      this.host.replicaSet('s1', 1, 'shard'),
+      this.host.replicaSet('s2', 1, 'shard'),
+    ]);
+    const clusterId = secret?.clusterId ?? newObjectId();
+    const access = secret === undefined ? {} : { access: { sealed: await this.host.controlPlane.seal(secret) } };
+    const [config, ...shards] = sets.flat().map((goal) => ({ ...goal, clusterId, ...access })) as [Member, ...Member[]];
+    const { extraArguments } = this.host.programs;
+    const router: ProcessGoal = {
+      ...(await this.host.process()),
+      clusterId,
+      ...access,
+      kind: 'mongos',
+      dbPath: null,
+      // Cache sizes and oplogs mean nothing to a mongos.
+      extraArguments: extraArguments.filter((_, at, list) => list[at] === '--setParameter' || list[at - 1] === '--setParameter'),
+      router: {
+        configDB: `cfg/127.0.0.1:${config.port}`,
+        shards: shards.map(({ replicaSet, port }) => ({ name: replicaSet!.name, connection: `${replicaSet!.name}/127.0.0.1:${port}` })),
+        leads: true,
+      },
+    };
+    this.goals = [config, ...shards, router as Member];
+    return { config, shards, router, all: [config, ...shards, router] };
+  }
+
   async startAgent(change: Partial<AgentOptions> = {}): Promise<void> {
     await this.host.startAgent(this.options(change));
     await this.host.controlPlane.until('its processes to run', running(this.goals));

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { OplogTimeSchema } from '../backup-vocabulary.js';
 import { ObjectIdSchema, TimestampSchema } from '../ids.js';
 import { ProcessKindSchema } from '../vocabulary.js';
 import { AgentTaskSchema, SealingPublicKeySchema, TaskProgressSchema } from './agent-tasks.js';
@@ -126,6 +127,8 @@ export const PollResponseSchema = z.object({
   tasks: z.array(AgentTaskSchema),
   /** Tasks that should end: the agent ends them, cleans up and reports them as failed with `CANCELLED`. Named until their result is known. */
   cancelled: z.array(ObjectIdSchema).optional(),
+  /** Where snapshots of sharded clusters are cut. Named until the agent says that the task is not holding any more. */
+  cuts: z.array(z.object({ taskId: ObjectIdSchema, at: OplogTimeSchema })).optional(),
 });
 export type PollResponse = z.infer<typeof PollResponseSchema>;
 

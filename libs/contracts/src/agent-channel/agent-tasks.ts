@@ -98,6 +98,15 @@ export const TakeSnapshotTaskSchema = z.object({
   proofBlocks: z.int().positive(),
   /** Readable in the store without the key, for a catalogue that is rebuilt: names and times, never content. */
   labels: z.record(z.string(), z.json()),
+  /** Of one replica set of a sharded cluster: it is held until the control plane says at which moment all parts are cut. */
+  part: z
+    .object({
+      /** The same for all parts of one snapshot. */
+      groupId: ObjectIdSchema,
+      /** Only for the config servers: `hostname:port` of the mongos through which the balancer is stopped. */
+      routers: z.array(z.string()).optional(),
+    })
+    .optional(),
 });
 export type TakeSnapshotTask = z.infer<typeof TakeSnapshotTaskSchema>;
 
@@ -106,6 +115,8 @@ export const ProveSnapshotTaskSchema = z.object({
   ...ofEpoch,
   kind: z.literal('prove-snapshot'),
   snapshotId: ObjectIdSchema,
+  /** Of a sharded cluster: the snapshots of its parts, which are proven in place of `snapshotId`. */
+  partIds: z.array(ObjectIdSchema).min(1).optional(),
   /** Which part of the blocks is read and authenticated, 0 to 1. */
   share: z.number().min(0).max(1),
   proofBlocks: z.int().positive(),

@@ -5,6 +5,7 @@ import {
   OplogTimeSchema,
   SNAPSHOT_FREQUENCIES,
   SnapshotMethodSchema,
+  SnapshotPartSchema,
   SnapshotProofSchema,
   SnapshotStatusSchema,
   SnapshotTakenSchema,
@@ -74,6 +75,20 @@ export const SnapshotSelfManagedSchema = z.object({
   memberState: z.string().nullable(),
   /** Every write up to here is in it. */
   optime: OplogTimeSchema.nullable(),
+  /** Of a sharded cluster: the one moment that every part is restored to. */
+  cut: OplogTimeSchema.optional(),
+  /** Of a sharded cluster, what a restore needs to know of its parts. */
+  parts: z
+    .array(
+      SnapshotPartSchema.pick({ snapshotId: true, replicaSet: true, role: true, member: true }).extend({
+        /** Of a shard, as the config servers name it. */
+        shardName: z.string().optional(),
+        mongodVersion: z.string().optional(),
+        files: z.int().optional(),
+        bytes: z.int().optional(),
+      }),
+    )
+    .optional(),
   featureCompatibilityVersion: z.string().nullable(),
   defaultRWConcern: SnapshotTakenSchema.shape.defaultRWConcern,
   storage: SnapshotTakenSchema.shape.storage.nullable(),
@@ -90,14 +105,19 @@ export const SnapshotSelfManagedSchema = z.object({
 });
 export type SnapshotSelfManaged = z.infer<typeof SnapshotSelfManagedSchema>;
 
-/** A snapshot of a replica set. A field without a value is left out. */
+/** A snapshot of a replica set or of a sharded cluster. A field without a value is left out. */
 export const SnapshotViewSchema = z.strictObject({
   id: ObjectIdSchema,
   status: SnapshotStatusSchema,
   snapshotType: SnapshotTypeSchema,
   frequencyType: z.enum([...SNAPSHOT_FREQUENCIES, 'ondemand']),
-  type: z.literal('replicaSet'),
+  type: z.enum(['replicaSet', 'shardedCluster']),
   replicaSetName: z.string().optional(),
+  /** Of a sharded cluster: its config servers are processes of their own. */
+  configServerType: z.literal('DEDICATED').optional(),
+  /** Of a sharded cluster, one for each replica set. */
+  members: z.array(z.object({ id: ObjectIdSchema, replicaSetName: z.string() })).optional(),
+  snapshotIds: z.array(ObjectIdSchema).optional(),
   mongodVersion: z.string().optional(),
   createdAt: AtlasTimeSchema.optional(),
   expiresAt: AtlasTimeSchema.optional(),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { AgentTaskResultSchema, SealingPublicKeySchema } from '../agent-channel/agent-tasks.js';
-import { BackupFailureSchema, BackupProgressSchema } from '../backup-vocabulary.js';
+import { BackupFailureSchema, BackupProgressSchema, SnapshotPartSchema } from '../backup-vocabulary.js';
 import { defineEvent } from '../event.js';
 import { ObjectIdSchema, TimestampSchema } from '../ids.js';
 import { topics } from '../topics.js';
@@ -8,7 +8,7 @@ import { EncryptionAtRestProviderSchema } from '../vocabulary.js';
 
 /** Work of an agent for a backup job. */
 export const AgentTaskStateSchema = z.object({
-  /** Also the id of the backup job: each has one task. */
+  /** Also the id of the backup job: each has one task. Of a part of a sharded cluster, of which only the request for its key is told: its own. */
   id: ObjectIdSchema,
   kind: z.enum(['take-snapshot', 'prove-snapshot', 'delete-snapshots']),
   projectId: ObjectIdSchema,
@@ -23,6 +23,8 @@ export const AgentTaskStateSchema = z.object({
   /** What access to the key is to be sealed for. Present while `WAITING_FOR_KEY`. */
   hostSealingKey: SealingPublicKeySchema.nullable(),
   progress: BackupProgressSchema.nullable(),
+  /** Of a `take-snapshot` of a sharded cluster: its parts, whose ids are known before an agent begins. The task stands for all of them. */
+  parts: z.array(SnapshotPartSchema).optional(),
   /** Present when DONE. */
   result: AgentTaskResultSchema.pick({ taken: true, proof: true, deletion: true }).nullable(),
   /** Present when FAILED. */

@@ -29,6 +29,8 @@ export const BackupJobSchema = z.discriminatedUnion('kind', [
     /** The member of which the last attempt failed: another one is copied where there is one. `hostname:port` */
     avoidMember: z.string().nullable().optional(),
     parentSnapshotId: ObjectIdSchema.nullable(),
+    /** The parts of the parent, of a sharded cluster: the same members are copied again where they can be, each on top of its own part. */
+    parentParts: z.array(z.object({ replicaSet: z.string(), snapshotId: ObjectIdSchema, member: z.string().nullable() })).optional(),
     methods: z.array(SnapshotMethodSchema).min(1),
     maxFiles: z.int().positive(),
     proofBlocks: z.int().positive(),
@@ -38,6 +40,8 @@ export const BackupJobSchema = z.discriminatedUnion('kind', [
     ...common,
     kind: z.literal('prove-snapshot'),
     snapshotId: ObjectIdSchema,
+    /** Of a sharded cluster: what is proven in place of `snapshotId`. */
+    partIds: z.array(ObjectIdSchema).min(1).optional(),
     share: z.number().min(0).max(1),
     proofBlocks: z.int().positive(),
   }),

@@ -3,6 +3,7 @@ import {
   BackupFailureSchema,
   BackupProgressSchema,
   SnapshotFrequencySchema,
+  SnapshotPartSchema,
   SnapshotProofSchema,
   SnapshotStatusSchema,
   SnapshotTakenSchema,
@@ -36,6 +37,8 @@ export const SnapshotStateSchema = z.object({
   createdAt: TimestampSchema.nullable(),
   expiresAt: TimestampSchema.nullable(),
   deletedAt: TimestampSchema.nullable(),
+  /** Of a sharded cluster: one for each replica set, each a snapshot of its own in the store. `taken` is then of all together. */
+  parts: z.array(SnapshotPartSchema).optional(),
   /** Present when completed. */
   taken: SnapshotTakenSchema.nullable(),
   progress: BackupProgressSchema.nullable(),

@@ -56,12 +56,12 @@ export class GoalPoll {
     const stored = await goalOf(onDatabase(this.parts.database), hostId);
     if (stored === undefined) return undefined;
     const short = await this.parts.tasks.take(hostId);
-    const { tasks: long, cancelled } = await this.parts.backupTasks.take(hostId);
+    const { tasks: long, cancelled, cuts } = await this.parts.backupTasks.take(hostId);
     const tasks = [...short, ...long];
     const isNew = stored.version !== known;
-    if (!isNew && tasks.length === 0 && cancelled.length === 0) return undefined;
+    if (!isNew && tasks.length === 0 && cancelled.length === 0 && cuts.length === 0) return undefined;
     const { version, issuedAt, processes } = stored;
     const goal = isNew ? { hostId, version, issuedAt: issuedAt.toISOString(), processes: [...processes] } : null;
-    return { goal, tasks, ...(cancelled.length > 0 && { cancelled: [...cancelled] }) };
+    return { goal, tasks, ...(cancelled.length > 0 && { cancelled: [...cancelled] }), ...(cuts.length > 0 && { cuts: [...cuts] }) };
   }
 }

@@ -5,7 +5,9 @@ import type {
   BackupJob,
   BackupProgress,
   BackupTask as AgentBackupTask,
+  OplogTime,
   SealingPublicKey,
+  SnapshotPart,
 } from '@atrest/contracts';
 
 export type BackupTaskStatus = AgentTaskState['status'];
@@ -28,6 +30,10 @@ export interface BackupTask {
   /** When the status was entered. */
   readonly since: Date;
   readonly job: BackupJob;
+  /** Of one replica set of a sharded cluster: the task of its job, which stands for all of them. */
+  readonly group: { readonly id: string; readonly replicaSet: string; readonly role: SnapshotPart['role'] } | null;
+  /** Of a task that stands for parts: the moment that all of them are cut at, once it is known. */
+  readonly cut: OplogTime | null;
   readonly hostId: string | null;
   readonly processId: string | null;
   readonly member: string | null;
@@ -204,6 +210,8 @@ const newTask = (job: BackupJob, now: Date): BackupTask => ({
   status: 'FAILED',
   since: now,
   job,
+  group: null,
+  cut: null,
   hostId: null,
   processId: null,
   member: null,
@@ -222,7 +230,7 @@ const newTask = (job: BackupJob, now: Date): BackupTask => ({
 });
 
 /** The task as other services may remember it. */
-export function stateOf(task: BackupTask, now: Date): AgentTaskState {
+export function stateOf(task: BackupTask, now: Date, parts: readonly SnapshotPart[] = []): AgentTaskState {
   const { kind, projectId, clusterId, provider } = task.job;
   return {
     id: task.id,
@@ -235,6 +243,7 @@ export function stateOf(task: BackupTask, now: Date): AgentTaskState {
     provider,
     hostSealingKey: task.status === 'WAITING_FOR_KEY' ? task.sealingKey : null,
     progress: task.progress,
+    ...(parts.length > 0 && { parts: [...parts] }),
     result: task.result,
     failure: task.failure,
     at: now.toISOString(),
@@ -243,7 +252,8 @@ export function stateOf(task: BackupTask, now: Date): AgentTaskState {
 }
 
 /** The task as its agent is given it. */
-export function forAgent(task: BackupTask, clusterName: string): AgentBackupTask {
+/** @param routers the mongos of its cluster, for the config servers of a sharded one */
+export function forAgent(task: BackupTask, clusterName: string, routers: readonly string[] = []): AgentBackupTask {
   const { job, keyAccess } = task;
   const { id, projectId, clusterId, epochId, encryptionKeyId } = job;
   const common = { id, projectId, clusterId, epochId, encryptionKeyId, keyAccess };
@@ -253,11 +263,13 @@ export function forAgent(task: BackupTask, clusterName: string): AgentBackupTask
       // The agent's own limits hold: nobody orders others.
       const limits = { readLimit: null, uploadLimit: null };
       const copied = { processId: task.processId ?? '', clusterName };
-      return { ...common, ...copied, ...limits, kind, snapshotId, parentSnapshotId, methods, maxFiles, proofBlocks, labels };
+      const { group } = task;
+      const part = group && { part: { groupId: group.id, ...(group.role === 'config' && { routers: [...routers] }) } };
+      return { ...common, ...copied, ...limits, kind, snapshotId, parentSnapshotId, methods, maxFiles, proofBlocks, labels, ...part };
     }
     case 'prove-snapshot': {
-      const { kind, snapshotId, share, proofBlocks } = job;
-      return { ...common, kind, snapshotId, share, proofBlocks };
+      const { kind, snapshotId, partIds, share, proofBlocks } = job;
+      return { ...common, kind, snapshotId, ...(partIds && { partIds }), share, proofBlocks };
     }
     case 'delete-snapshots':
       return { ...common, kind: job.kind, snapshotIds: job.snapshotIds };

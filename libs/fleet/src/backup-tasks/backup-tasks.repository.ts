@@ -1,4 +1,4 @@
-import type { BackupFailure, BackupJob, BackupProgress, SealingPublicKey } from '@atrest/contracts';
+import type { BackupFailure, BackupJob, BackupProgress, OplogTime, SealingPublicKey } from '@atrest/contracts';
 import { rows, type Transaction } from '@atrest/platform-persistence';
 import type { Query } from '../query.js';
 import { GIVE_AGAIN_MS, UNFINISHED, type BackupTask, type BackupTaskResult, type BackupTaskStatus } from './backup-task.js';
@@ -9,6 +9,8 @@ interface TaskRow {
   status: BackupTaskStatus;
   since: Date;
   job: BackupJob;
+  part_of: BackupTask['group'];
+  cut: OplogTime | null;
   host_id: string | null;
   process_id: string | null;
   member: string | null;
@@ -31,6 +33,8 @@ const taskOf = (row: TaskRow): BackupTask => ({
   status: row.status,
   since: row.since,
   job: row.job,
+  group: row.part_of,
+  cut: row.cut,
   hostId: row.host_id,
   processId: row.process_id,
   member: row.member,
@@ -58,8 +62,8 @@ export async function insertTask(tx: Transaction, task: BackupTask): Promise<Ins
   const inserted = await rows(
     tx,
     `INSERT INTO backup_task (id, kind, project_id, cluster_id, status, since, host_id, process_id, member, job, sealing_key, failure, created_at, finished_at,
-                              revision)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING RETURNING id`,
+                              revision, group_id, part_of)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING RETURNING id`,
     [
       task.id,
       job.kind,
@@ -76,6 +80,8 @@ export async function insertTask(tx: Transaction, task: BackupTask): Promise<Ins
       task.createdAt,
       task.finishedAt,
       task.revision,
+      task.group?.id ?? null,
+      json(task.group),
     ],
   );
   if (inserted.length === 1) return 'inserted';
@@ -96,17 +102,40 @@ export async function runningSnapshot(tx: Transaction, clusterId: string): Promi
   return row?.id;
 }
 
-/** Locks a task until the transaction ends. Whoever locks its cluster as well does that first. */
+/**
+ * Locks a task until the transaction ends; of a part, the task that stands for all parts first, so that parts which end at the same time wait for each other
+ * there. Whoever locks the cluster as well does that first.
+ */
 export async function lockTask(tx: Transaction, taskId: string): Promise<BackupTask | undefined> {
+  await rows(tx, 'SELECT FROM backup_task WHERE id = (SELECT group_id FROM backup_task WHERE id = $1) FOR NO KEY UPDATE', [taskId]);
   const [row] = await rows<TaskRow>(tx, 'SELECT * FROM backup_task WHERE id = $1 FOR NO KEY UPDATE', [taskId]);
   return row && taskOf(row);
 }
 
-/** The unfinished tasks of one cluster that copy it, locked. */
+/** The parts that a task stands for, in their order; nobody but who has locked the task itself changes their status. */
+export async function partsOf(query: Query, groupId: string): Promise<BackupTask[]> {
+  return (await query<TaskRow>('SELECT * FROM backup_task WHERE group_id = $1 ORDER BY id', [groupId])).map(taskOf);
+}
+
+/** Notes how far a task is that stands for parts, which no agent says of it. */
+export async function writeProgress(tx: Transaction, task: BackupTask): Promise<void> {
+  await rows(tx, 'UPDATE backup_task SET progress = $2 WHERE id = $1', [task.id, json(task.progress)]);
+}
+
+/** Notes where all parts are cut, and has each be told at once. Answers their hosts. */
+export async function writeCut(tx: Transaction, groupId: string, cut: OplogTime): Promise<string[]> {
+  await rows(tx, 'UPDATE backup_task SET cut = $2 WHERE id = $1', [groupId, json(cut)]);
+  const parts = await rows<{ host_id: string }>(tx, 'UPDATE backup_task SET told_at = NULL WHERE group_id = $1 RETURNING host_id', [
+    groupId,
+  ]);
+  return [...new Set(parts.map((row) => row.host_id))];
+}
+
+/** The unfinished tasks of one cluster that copy it, but for those that are a part of another, locked. */
 export async function lockCopiesOf(tx: Transaction, clusterId: string): Promise<BackupTask[]> {
   const found = await rows<TaskRow>(
     tx,
-    `SELECT * FROM backup_task WHERE cluster_id = $1 AND kind = 'take-snapshot' AND status = ANY($2) ORDER BY id FOR NO KEY UPDATE`,
+    `SELECT * FROM backup_task WHERE cluster_id = $1 AND kind = 'take-snapshot' AND group_id IS NULL AND status = ANY($2) ORDER BY id FOR NO KEY UPDATE`,
     [clusterId, UNFINISHED],
   );
   return found.map(taskOf);
@@ -183,10 +212,27 @@ export async function takeCancelled(tx: Transaction, hostId: string, now: Date):
   return taken.map((row) => row.id).sort();
 }
 
-/** What {@link takeOpen} and {@link takeCancelled} would take, for the host $1 and what was told before $2. */
+/** What a part that holds waits for, and whether it is known. */
+const IS_CUT = `EXISTS (SELECT FROM backup_task AS whole WHERE whole.id = backup_task.group_id AND whole.cut IS NOT NULL)`;
+
+/** Where the parts that a host holds are cut, as far as that is known; marked as told. */
+export async function takeCuts(tx: Transaction, hostId: string, now: Date): Promise<{ taskId: string; at: OplogTime }[]> {
+  const taken = await rows<{ id: string; cut: OplogTime }>(
+    tx,
+    `UPDATE backup_task SET told_at = $2 FROM backup_task AS whole
+      WHERE whole.id = backup_task.group_id AND whole.cut IS NOT NULL AND backup_task.host_id = $1 AND backup_task.status = 'OPEN'
+        AND backup_task.progress ->> 'phase' = 'holding' AND (backup_task.told_at IS NULL OR backup_task.told_at <= $3)
+     RETURNING backup_task.id, whole.cut`,
+    [hostId, now, againAt(now)],
+  );
+  return taken.map(({ id, cut }) => ({ taskId: id, at: cut })).sort((a, b) => (a.taskId < b.taskId ? -1 : 1));
+}
+
+/** What {@link takeOpen}, {@link takeCancelled} and {@link takeCuts} would take, for the host $1 and what was told before $2. */
 const DUE = `EXISTS (
   SELECT FROM backup_task WHERE host_id = $1 AND (told_at IS NULL OR told_at <= $2)
-     AND ((status = 'OPEN' AND (named_at IS NULL OR named_at <= $2)) OR status = 'CANCELLING' OR (status = 'FAILED' AND named_at > $2)))`;
+     AND ((status = 'OPEN' AND (named_at IS NULL OR named_at <= $2)) OR status = 'CANCELLING' OR (status = 'FAILED' AND named_at > $2)
+          OR (status = 'OPEN' AND progress ->> 'phase' = 'holding' AND ${IS_CUT})))`;
 
 /** Whether there is anything for the agent of a host, without marking it: most polls find nothing. */
 export async function hasDue(query: Query, hostId: string, now: Date): Promise<boolean> {
@@ -218,16 +264,16 @@ export async function markPublished(tx: Transaction, task: BackupTask, now: Date
   await rows(tx, 'UPDATE backup_task SET published_at = $2, revision = $3 WHERE id = $1', [task.id, now, task.revision]);
 }
 
-/** The next task of which nothing was heard since then, locked; one that another replica looks at is passed over. */
+/** The next task of which nothing was heard since then, locked. Of one that stands for parts nobody is heard: they are. */
 export async function lockUnheardOf(tx: Transaction, heardBefore: Date, except: readonly string[]): Promise<BackupTask | undefined> {
-  const [row] = await rows<TaskRow>(
+  const [row] = await rows<{ id: string }>(
     tx,
-    `SELECT * FROM backup_task
-      WHERE finished_at IS NULL AND since <= $1 AND (named_at IS NULL OR named_at <= $1) AND id <> ALL($2)
-      ORDER BY since LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED`,
+    `SELECT id FROM backup_task
+      WHERE finished_at IS NULL AND host_id IS NOT NULL AND since <= $1 AND (named_at IS NULL OR named_at <= $1) AND id <> ALL($2)
+      ORDER BY since LIMIT 1`,
     [heardBefore, except],
   );
-  return row && taskOf(row);
+  return row && lockTask(tx, row.id);
 }
 
 /** Forgets tasks that ended long ago, but for the last snapshot of each cluster: it says where the cluster's snapshots lie. */
@@ -250,7 +296,7 @@ export async function pruneTasks(query: Query, finishedBefore: Date, limit: numb
 export async function lastSnapshotOf(tx: Transaction, clusterId: string): Promise<{ readonly hostId: string } | null> {
   const [row] = await rows<{ host_id: string }>(
     tx,
-    `SELECT host_id FROM backup_task WHERE cluster_id = $1 AND kind = 'take-snapshot' AND status = 'DONE' ORDER BY created_at DESC LIMIT 1`,
+    `SELECT host_id FROM backup_task WHERE cluster_id = $1 AND kind = 'take-snapshot' AND status = 'DONE' AND host_id IS NOT NULL ORDER BY created_at DESC LIMIT 1`,
     [clusterId],
   );
   return row ? { hostId: row.host_id } : null;

@@ -6,6 +6,8 @@ import {
   type BackupTask as AgentBackupTask,
   type KeyAccess,
   type ObservationReport,
+  type PollResponse,
+  type SnapshotPart,
 } from '@atrest/contracts';
 import { notify, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
 import { lockCluster, processesOf } from '../clusters/clusters.repository.js';
@@ -42,12 +44,26 @@ import {
   rememberProgress,
   rememberStore,
   runningSnapshot,
+  partsOf,
   takeCancelled,
+  takeCuts,
   takeOpen,
+  writeCut,
+  writeProgress,
 } from './backup-tasks.repository.js';
-import { chooseSource, chooseWorker, type Choice } from './choose-source.js';
+import {
+  chooseParts,
+  chooseSource,
+  chooseWorker,
+  isSharded,
+  routersOf,
+  type Choice,
+  type ChosenPart,
+  type PartsChoice,
+} from './choose-source.js';
 import { whyNotCopied } from './copied-cluster.js';
 import { announce, endTask, moveTask, type TaskMoverParts } from './move-task.js';
+import { cutOf, partStates, progressOfParts, tasksOfParts } from './snapshot-parts.js';
 
 /** Progress of one task is published at most so often. It is for people to look at; a topic of 10,000 copies must not drown in it. */
 const PUBLISH_AGAIN_MS = 2_000;
@@ -60,9 +76,11 @@ const PRUNE_BATCH = 1_000;
 export interface TakenTasks {
   readonly tasks: readonly AgentBackupTask[];
   readonly cancelled: readonly string[];
+  /** Where parts of sharded clusters are cut. */
+  readonly cuts: NonNullable<PollResponse['cuts']>;
 }
 
-const NOTHING: TakenTasks = { tasks: [], cancelled: [] };
+const NOTHING: TakenTasks = { tasks: [], cancelled: [], cuts: [] };
 
 const failure = (code: BackupFailure['code'], detail: string): Choice => ({ kind: 'none', failure: { code, detail } });
 
@@ -78,7 +96,8 @@ export class BackupTasks {
     if (await isKnown(tx, job.id)) return 'already-known';
     const choice = await this.choose(tx, job);
     const now = this.parts.clock.now();
-    if (choice.kind === 'chosen') {
+    if (choice.kind === 'chosen' && 'parts' in choice && job.kind === 'take-snapshot') return this.orderParts(tx, job, choice.parts, now);
+    if (choice.kind === 'chosen' && 'host' in choice) {
       const { task, event } = taskFor(job, choice.host, now);
       const inserted = await insertTask(tx, task);
       if (inserted === 'already-known') return inserted;
@@ -87,7 +106,26 @@ export class BackupTasks {
         return 'ordered';
       }
     }
-    const { task, event } = failedTaskFor(job, choice.kind === 'none' ? choice.failure : alreadyRunning(job), now);
+    return this.orderFailed(tx, job, choice.kind === 'none' ? choice.failure : alreadyRunning(job), now);
+  }
+
+  private async orderParts(
+    tx: Transaction,
+    job: Extract<BackupJob, { kind: 'take-snapshot' }>,
+    chosen: readonly ChosenPart[],
+    now: Date,
+  ): Promise<'ordered' | 'failed' | 'already-known'> {
+    const { whole, parts } = tasksOfParts(job, chosen, now);
+    const inserted = await insertTask(tx, whole);
+    if (inserted !== 'inserted') return inserted === 'already-known' ? inserted : this.orderFailed(tx, job, alreadyRunning(job), now);
+    for (const { task } of parts) await insertTask(tx, task);
+    await announce(this.parts, tx, whole, 'assigned');
+    for (const { task, event } of parts) await announce(this.parts, tx, task, event);
+    return 'ordered';
+  }
+
+  private async orderFailed(tx: Transaction, job: BackupJob, why: BackupFailure, now: Date): Promise<'failed' | 'already-known'> {
+    const { task, event } = failedTaskFor(job, why, now);
     if ((await insertTask(tx, task)) !== 'inserted') return 'already-known';
     await announce(this.parts, tx, task, event);
     return 'failed';
@@ -125,8 +163,12 @@ export class BackupTasks {
         tx,
         open.map((task) => task.job.clusterId),
       );
-      const tasks = open.map((task) => forAgent(task, names.get(task.job.clusterId) ?? ''));
-      return { tasks, cancelled: await takeCancelled(tx, hostId, now) };
+      const sharded = open.filter(({ group }) => group?.role === 'config').map((task) => task.job.clusterId);
+      const processes = sharded.length === 0 ? null : await processesOf(inTransaction(tx), sharded);
+      const tasks = open.map((task) =>
+        forAgent(task, names.get(task.job.clusterId) ?? '', routersOf(processes?.get(task.job.clusterId) ?? [])),
+      );
+      return { tasks, cancelled: await takeCancelled(tx, hostId, now), cuts: await takeCuts(tx, hostId, now) };
     });
   }
 
@@ -137,6 +179,7 @@ export class BackupTasks {
     const { sealingKey = null, snapshotStore = null, tasks: reported = [] } = report;
     const now = clock.now();
     if (reported.length === 0 && !(await isNews(onDatabase(database), hostId, { snapshotStore, sealingKey }, now))) return;
+    const groups = new Set<string>();
     await database.transaction(async (tx) => {
       await rememberStore(tx, hostId, snapshotStore);
       if (sealingKey !== null) {
@@ -145,11 +188,34 @@ export class BackupTasks {
         }
       }
       if (reported.length > 0) {
-        for (const task of await rememberProgress(tx, hostId, reported, now)) await this.publishProgress(tx, task, now);
+        for (const task of await rememberProgress(tx, hostId, reported, now)) {
+          if (task.group === null) await this.publishProgress(tx, task, now);
+          else groups.add(task.group.id);
+        }
       }
       // It does not work on what it should, or still works on what has ended: the poll that waits is to tell it so.
       if (await hasDue(inTransaction(tx), hostId, now)) await notify(tx, HOST_CHANNEL, hostId);
     });
+    // Not while parts are locked: what stands for them is locked first.
+    for (const groupId of [...groups].sort()) await database.transaction((tx) => this.followProgress(tx, groupId, now));
+  }
+
+  /** Has the task that stands for parts follow how far they are, and says where they are cut as soon as all of them hold. */
+  private async followProgress(tx: Transaction, groupId: string, now: Date): Promise<void> {
+    const whole = await lockTask(tx, groupId);
+    if (whole?.status !== 'OPEN') return;
+    const parts = await partsOf(inTransaction(tx), groupId);
+    const cut = cutOf(whole, parts);
+    if (cut !== null) {
+      this.parts.logger.info(
+        { taskId: groupId, clusterId: whole.job.clusterId, cut },
+        'all parts of a sharded cluster hold: they are cut at one moment',
+      );
+      for (const hostId of await writeCut(tx, groupId, cut)) await notify(tx, HOST_CHANNEL, hostId);
+    }
+    const seen = { ...whole, progress: progressOfParts(parts, now) };
+    await writeProgress(tx, seen);
+    await this.publishProgress(tx, seen, now, partStates(parts));
   }
 
   /** `ignored`: not a task of this host, or its result is known already. `unknown`: no work on snapshots. */
@@ -188,13 +254,17 @@ export class BackupTasks {
     return pruned === PRUNE_BATCH ? 'again' : 'done';
   }
 
-  private async choose(tx: Transaction, job: BackupJob): Promise<Choice> {
+  private async choose(tx: Transaction, job: BackupJob): Promise<Choice | PartsChoice> {
     const orgId = await organisationOf(tx, job.projectId);
     if (orgId === undefined) return failure('CLUSTER_GONE', `There is no project ${job.projectId}.`);
     return job.kind === 'take-snapshot' ? this.chooseForCopy(tx, job, orgId) : this.chooseForStore(tx, job, orgId);
   }
 
-  private async chooseForCopy(tx: Transaction, job: Extract<BackupJob, { kind: 'take-snapshot' }>, orgId: string): Promise<Choice> {
+  private async chooseForCopy(
+    tx: Transaction,
+    job: Extract<BackupJob, { kind: 'take-snapshot' }>,
+    orgId: string,
+  ): Promise<Choice | PartsChoice> {
     // Locked before anything is looked at: whoever disables the cluster either finds the task, or is found here.
     const cluster = await lockCluster(tx, job.clusterId);
     if (cluster === undefined || cluster.projectId !== job.projectId) {
@@ -212,7 +282,8 @@ export class BackupTasks {
     if ((await runningSnapshot(tx, cluster.id)) !== undefined) return { kind: 'none', failure: alreadyRunning(job) };
     const processes = (await processesOf(inTransaction(tx), [cluster.id])).get(cluster.id) ?? [];
     const hosts = new Map((await backupHosts(tx, orgId)).map((host) => [host.id, host]));
-    return chooseSource(job, { name: cluster.name, processes }, hosts, this.parts.clock.now());
+    const choose = isSharded(processes) ? chooseParts : chooseSource;
+    return choose(job, { name: cluster.name, processes }, hosts, this.parts.clock.now());
   }
 
   private async chooseForStore(tx: Transaction, job: BackupJob, orgId: string): Promise<Choice> {
@@ -220,12 +291,12 @@ export class BackupTasks {
     return chooseWorker(job, await backupHosts(tx, orgId), known, this.parts.clock.now());
   }
 
-  private async publishProgress(tx: Transaction, task: BackupTask, now: Date): Promise<void> {
+  private async publishProgress(tx: Transaction, task: BackupTask, now: Date, parts: readonly SnapshotPart[] = []): Promise<void> {
     if (task.status !== 'OPEN') return;
     if (task.publishedAt !== null && now.getTime() - task.publishedAt.getTime() < PUBLISH_AGAIN_MS) return;
     const published = { ...task, revision: task.revision + 1 };
     await markPublished(tx, published, now);
-    await this.parts.publisher.publish(tx, agentTaskProgressed, stateOf(published, now));
+    await this.parts.publisher.publish(tx, agentTaskProgressed, stateOf(published, now, parts));
   }
 }
 

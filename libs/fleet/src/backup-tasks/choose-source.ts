@@ -1,6 +1,7 @@
-import type { BackupFailure, BackupJob, SealingPublicKey, SyncSource } from '@atrest/contracts';
+import type { BackupFailure, BackupJob, SealingPublicKey, SnapshotPart, SyncSource } from '@atrest/contracts';
 import { isSilent } from '../hosts/host-liveness.js';
 import type { ClusterProcess } from '../clusters/cluster-view.js';
+import { addressOf, setsOf } from '../clusters/process-goal.js';
 import type { ChosenHost } from './backup-task.js';
 
 /** What a host has for work on snapshots. */
@@ -16,9 +17,10 @@ export interface BackupHost {
 
 export type Choice = { readonly kind: 'chosen'; readonly host: ChosenHost } | { readonly kind: 'none'; readonly failure: BackupFailure };
 
-const none = (code: BackupFailure['code'], detail: string): Choice => ({ kind: 'none', failure: { code, detail: detail.slice(0, 2_000) } });
-
-const addressOf = (process: ClusterProcess): string => `${process.hostname}:${process.port}`;
+const none = (code: BackupFailure['code'], detail: string): Extract<Choice, { readonly kind: 'none' }> => ({
+  kind: 'none',
+  failure: { code, detail: detail.slice(0, 2_000) },
+});
 
 /** An agent without a sealing key can be given no key; agents that keep snapshots have one. */
 const canWork = (host: BackupHost, job: BackupJob): boolean =>
@@ -39,9 +41,6 @@ export function chooseSource(
   now: Date,
 ): Choice {
   const members = cluster.processes.filter((process) => process.kind !== 'mongos' && !process.arbiterOnly);
-  if (new Set(members.map((process) => process.replicaSet)).size > 1) {
-    return none('NO_SOURCE', `The cluster ${cluster.name} is sharded: only replica sets can be copied.`);
-  }
   // A set of one member has no secondary to wait for.
   const source: SyncSource = job.source.kind === 'secondary' && members.length === 1 ? { kind: 'primary' } : job.source;
   const unfit = new Map(members.map((process) => [process, whyUnfit(process, source, now)]));
@@ -81,6 +80,68 @@ export function chooseSource(
     },
   };
 }
+
+/** One replica set of a sharded cluster, and where it is copied. */
+export interface ChosenPart {
+  readonly replicaSet: string;
+  readonly role: SnapshotPart['role'];
+  readonly host: ChosenHost;
+}
+
+export type PartsChoice = { readonly kind: 'chosen'; readonly parts: readonly ChosenPart[] } | Extract<Choice, { readonly kind: 'none' }>;
+
+/** Whether a cluster has more than one replica set that is copied. */
+export const isSharded = (processes: readonly ClusterProcess[]): boolean => processes.some(({ kind }) => kind === 'config');
+
+/**
+ * The members of a sharded cluster that are copied, one of each replica set by {@link chooseSource}. Only an open backup cursor can be extended to one moment of
+ * all, and only through a mongos is the balancer stopped.
+ */
+export function chooseParts(
+  job: TakeSnapshot,
+  cluster: { readonly name: string; readonly processes: readonly ClusterProcess[] },
+  hosts: ReadonlyMap<string, BackupHost>,
+  now: Date,
+): PartsChoice {
+  if (!job.methods.includes('backupCursor')) {
+    return none(
+      'NO_METHOD',
+      `The cluster ${cluster.name} is sharded: only a backup cursor ($backupCursor, MongoDB Enterprise or Percona Server for MongoDB) can be extended to one moment of all its shards.`,
+    );
+  }
+  if (routersOf(cluster.processes).length === 0) {
+    return none('NO_SOURCE', `No mongos of the cluster ${cluster.name} runs, through which its balancer could be stopped.`);
+  }
+  const parts: ChosenPart[] = [];
+  for (const kind of ['config', 'mongod'] as const) {
+    for (const [replicaSet, processes] of setsOf(cluster.processes, kind)) {
+      const before = job.parentParts?.find((part) => part.replicaSet === replicaSet);
+      const { source } = job;
+      // A member that is named is of one of the sets.
+      const isHere = source.kind !== 'member' || processes.some((process) => addressOf(process) === source.member);
+      const choice = chooseSource(
+        { ...job, source: isHere ? source : { kind: 'secondary' }, preferredMember: before?.member ?? null },
+        { name: `${cluster.name}, replica set ${replicaSet},`, processes },
+        hosts,
+        now,
+      );
+      if (choice.kind === 'none') return choice;
+      parts.push({ replicaSet, role: kind === 'config' ? 'config' : 'shard', host: withName(choice.host, cluster.name) });
+    }
+  }
+  return { kind: 'chosen', parts };
+}
+
+const withName = (host: ChosenHost, clusterName: string): ChosenHost =>
+  host.source === null ? host : { ...host, source: { ...host.source, clusterName } };
+
+/** `hostname:port` of the mongos that run, as far as it is known. */
+export const routersOf = (processes: readonly ClusterProcess[]): string[] =>
+  processes
+    .filter(
+      ({ kind, desired, lost, observation }) => kind === 'mongos' && desired === 'running' && !lost && observation?.status === 'running',
+    )
+    .map(addressOf);
 
 function wanted(source: SyncSource, clusterName: string): string {
   switch (source.kind) {

@@ -2,7 +2,7 @@ import type { BackupJob, ProcessObservation } from '@atrest/contracts';
 import { describe, expect, it } from 'vitest';
 import type { ClusterProcess } from '../clusters/cluster-view.js';
 import { after, id, observation, processView, START } from '../test-support/process-views.contract.js';
-import { chooseSource, chooseWorker, type BackupHost, type Choice } from './choose-source.js';
+import { chooseParts, chooseSource, chooseWorker, type BackupHost, type Choice, type PartsChoice } from './choose-source.js';
 
 const KEY = { kty: 'OKP', crv: 'X25519', x: 'k'.repeat(43) } as const;
 type TakeSnapshot = Extract<BackupJob, { kind: 'take-snapshot' }>;
@@ -112,11 +112,6 @@ describe('the member that is copied', () => {
     expect(chosen(choose(processes, {}, keyless))).toBe('NO_SNAPSHOT_STORE');
     expect(chosen(choose(processes, { provider: 'NONE', encryptionKeyId: null }, keyless))).toBe('b.example:27017');
   });
-
-  it('is none of a sharded cluster: the copy of one set is not the copy of the cluster', () => {
-    const processes = [member('a.example', 'SECONDARY', { replicaSet: 's0' }), member('b.example', 'SECONDARY', { replicaSet: 's1' })];
-    expect([chosen(choose(processes)), detail(choose(processes))]).toEqual(['NO_SOURCE', expect.stringContaining('sharded')]);
-  });
 });
 
 describe('the host that works on snapshots that exist', () => {
@@ -142,5 +137,45 @@ describe('the host that works on snapshots that exist', () => {
     expect(work([host('a.example', { snapshotStore: null })], null)).toMatchObject({ failure: { code: 'NO_SNAPSHOT_STORE' } });
     const silent = work([host('a.example', { lastHeardAt: after(-31_000) })], null);
     expect(silent).toMatchObject({ failure: { code: 'NO_SOURCE', detail: expect.stringContaining('a.example') } });
+  });
+});
+
+describe('the members of a sharded cluster', () => {
+  const cluster = () => {
+    const config = member('a.example', 'PRIMARY', { kind: 'config', replicaSet: 'cfg' });
+    const shards = ['s1', 's2'].flatMap((replicaSet) => [
+      member('a.example', 'PRIMARY', { replicaSet }),
+      member('b.example', 'SECONDARY', { replicaSet }),
+    ]);
+    const own = id();
+    const router = processView('mongos', {
+      id: own,
+      hostname: 'r.example',
+      replicaSet: null,
+      observation: observation(own, { writable: true }),
+    });
+    return { all: [config, ...shards, router], config, shards, router };
+  };
+  const parts = (processes: readonly ClusterProcess[], change: Partial<TakeSnapshot> = {}) =>
+    chooseParts(job(change), { name: 'orders', processes }, hostsOf(processes), START);
+
+  it('are one of each replica set: of the config servers and of every shard', () => {
+    const choice = parts(cluster().all, { parentParts: [{ replicaSet: 's1', snapshotId: id(), member: 'b.example:27017' }] });
+    if (choice.kind === 'none') throw new Error(choice.failure.detail);
+    expect(choice.parts.map(({ replicaSet, role, host }) => [replicaSet, role, host.source?.member, host.source?.clusterName])).toEqual([
+      ['cfg', 'config', 'a.example:27017', 'orders'],
+      ['s1', 'shard', 'b.example:27017', 'orders'],
+      ['s2', 'shard', 'b.example:27017', 'orders'],
+    ]);
+  });
+
+  it('are none while one of the sets has none, no mongos runs, or the method cannot be extended to one moment', () => {
+    const { all, shards, router } = cluster();
+    const code = (choice: PartsChoice) => (choice.kind === 'none' ? [choice.failure.code, choice.failure.detail] : 'chosen');
+    const without = all.filter((process) => process !== shards[3]);
+    const down = { ...shards[3]!, observation: observation(shards[3]!.id, { status: 'stopped' }) };
+    expect(code(parts([...without, down]))).toEqual(['NO_SOURCE', expect.stringContaining('replica set s2')]);
+    expect(code(parts(all.filter((process) => process !== router)))).toEqual(['NO_SOURCE', expect.stringContaining('mongos')]);
+    expect(code(parts(all, { methods: ['fsyncLock'] }))).toEqual(['NO_METHOD', expect.stringContaining('$backupCursor')]);
   });
 });

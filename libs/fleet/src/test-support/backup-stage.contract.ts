@@ -1,4 +1,5 @@
 import {
+  agentTaskKeyRequested,
   backupJobCancelled,
   backupJobOrdered,
   keyAccessGranted,
@@ -54,14 +55,14 @@ export class BackupStage {
     await this.fleet.fleet.messaging.whenCaughtUp();
   }
 
-  async running(name: string, provider: 'AWS' | 'NONE' = 'NONE'): Promise<Stage> {
+  async running(name: string, provider: 'AWS' | 'NONE' = 'NONE', change: object = {}): Promise<Stage> {
     const { fleet } = this;
     await fleet.logIn();
     for (const agent of this.agents) await agent.sync();
     const projectId = await fleet.project();
     const key = provider === 'NONE' ? null : new FakeKey(fleet, projectId);
     await key?.saved();
-    const body = replicaSet(name, { encryptionAtRestProvider: provider, backupEnabled: true });
+    const body = replicaSet(name, { encryptionAtRestProvider: provider, backupEnabled: true, ...change });
     const created = await fleet.call('POST', `/groups/${projectId}/clusters`, { body });
     if (created.status !== 201) throw new Error(JSON.stringify(created.body));
     await fleet.settle(projectId, name, 'IDLE', this.agents);
@@ -156,6 +157,15 @@ export class BackupStage {
     const said = (await this.said(task)).at(-1);
     if (said === undefined) throw new Error(`nothing was said of ${task.id}`);
     return said.state;
+  }
+
+  /** The requests for keys of the parts of a job, as `kms-validation` gets them. */
+  async partsWaiting(stage: Stage): Promise<AgentTaskState[]> {
+    await this.fleet.fleet.messaging.whenCaughtUp();
+    return this.fleet.events
+      .filter((event) => event.type === agentTaskKeyRequested.type)
+      .map((event) => event.data as AgentTaskState)
+      .filter(({ clusterId }) => clusterId === stage.clusterId);
   }
 
   /** How the task is stored, which may have moved on without an event. */

@@ -9,6 +9,7 @@ import {
   type EnrolmentRequest,
   type HostGoal,
   type ObservationReport,
+  type OplogTime,
   type PollResponse,
   type ProcessAccessSecret,
   type ProcessGoal,
@@ -54,6 +55,8 @@ export class FakeAgent {
   readonly given: BackupTask[] = [];
   /** Every task that it was told to end, as often as it was. */
   readonly cancelled: string[] = [];
+  /** Where it was told to cut what it holds, as often as it was. */
+  readonly cuts: NonNullable<PollResponse['cuts']> = [];
   /** What it says that it works on. */
   readonly works = new Map<string, BackupProgress>();
   /** What runs here, with the version of its arguments. */
@@ -147,6 +150,7 @@ export class FakeAgent {
     if (answer?.goal) this.goal = answer.goal;
     for (const task of answer?.tasks ?? []) if (task.kind !== 'tail-log') this.given.push(task);
     this.cancelled.push(...(answer?.cancelled ?? []));
+    this.cuts.push(...(answer?.cuts ?? []));
   }
 
   /** From its next report on it has a snapshot store, and a key of its own to seal for; another one each time. */
@@ -158,6 +162,11 @@ export class FakeAgent {
   /** It says from its next report on that it works on a task. */
   workOn(taskId: string, bytes = 0): void {
     this.works.set(taskId, progressAt(bytes, this.clock.now()));
+  }
+
+  /** It says from its next report on that a part of a sharded cluster is held. */
+  hold(taskId: string, oplogEnd: OplogTime): void {
+    this.works.set(taskId, { ...progressAt(0, this.clock.now()), phase: 'holding', oplogEnd });
   }
 
   async report(o: { readonly goalVersion?: number; readonly number?: ObservationReport['number'] } = {}): Promise<void> {

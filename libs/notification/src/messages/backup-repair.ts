@@ -22,6 +22,9 @@ export const BACKUP_REPAIR: Readonly<Record<BackupFailureCode, string>> = {
     'Find out what changed objects in the snapshot store, take a snapshot on demand now, and bring the objects back from a copy of the store if there is one.',
   SNAPSHOT_MISSING: 'Find out who deleted it from the snapshot store, and bring its objects back from a copy of the store if there is one.',
   ALREADY_RUNNING: 'Nothing: only one snapshot of a cluster is taken at a time.',
+  NOT_CUT:
+    'Look whether all members that are copied, and their agents, run and keep up with their primaries: every replica set of the cluster has to come to one moment together.',
+  BALANCER_NOT_STOPPED: 'Look whether a mongos of the cluster runs and nobody else starts the balancer, and wait for chunks that move.',
   CANCELLED: 'Nothing: somebody cancelled it.',
   CLUSTER_DISABLED: 'Make the customer key usable again: the schedule goes on by itself as soon as the cluster runs.',
   CLUSTER_GONE: 'Nothing: the cluster was deleted.',

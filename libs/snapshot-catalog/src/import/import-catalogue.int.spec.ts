@@ -98,6 +98,27 @@ describe('F65 the catalogue is lost', () => {
     expect(await importCatalogue(stage.database, lines, stage.clock)).toMatchObject({ imported: 0 });
   });
 
+  it('a snapshot of a sharded cluster is put together from its parts, and is none while one of them is missing', async () => {
+    const cluster = await stage.cluster({ clusterType: 'SHARDED' });
+    await service.snapshots.take(cluster.projectId, 'orders', {});
+    await stage.settled();
+    const job = stage.job('take-snapshot');
+    const parts = await stage.divided();
+    await stage.takenInParts(parts);
+    const [before] = await list(cluster.projectId);
+    const lines = before!.parts!.map(({ snapshotId, replicaSet, role, taken }) =>
+      lineOf({ ...job, snapshotId, labels: { ...job.labels, replicaSet, role, partOf: job.snapshotId, parts: 3 } }, taken),
+    );
+    await stage.reset();
+    await stage.cluster(cluster);
+    const report = await importCatalogue(stage.database, lines.slice(1), stage.clock);
+    expect(report).toMatchObject({ imported: 0, problems: [{ line: 1, detail: expect.stringContaining('2 of its 3 parts') }] });
+    expect(await importCatalogue(stage.database, lines, stage.clock)).toEqual({ imported: 1, known: 0, problems: [] });
+    const [rebuilt] = await list(cluster.projectId);
+    expect(rebuilt).toMatchObject({ id: job.snapshotId, replicaSet: null, createdAt: before!.createdAt, parts: before!.parts });
+    expect(rebuilt?.taken).toMatchObject({ cut: before!.taken!.cut, topology: { replicaSet: null } });
+  });
+
   it('a snapshot whose key does not open is listed all the same, by its labels', async () => {
     const cluster = await stage.cluster();
     const { job, taken } = await take(cluster.projectId);

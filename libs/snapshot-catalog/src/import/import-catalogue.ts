@@ -1,4 +1,11 @@
-import { ObjectIdSchema, snapshotCompleted, SnapshotTakenSchema, TimestampSchema, type SnapshotTaken } from '@atrest/contracts';
+import {
+  ObjectIdSchema,
+  snapshotCompleted,
+  SnapshotTakenSchema,
+  TimestampSchema,
+  type SnapshotPart,
+  type SnapshotTaken,
+} from '@atrest/contracts';
 import { EventPublisher } from '@atrest/platform-messaging';
 import { rows, type ServiceDatabase, type Transaction } from '@atrest/platform-persistence';
 import type { Clock } from '@atrest/platform-time';
@@ -27,7 +34,8 @@ const LineSchema = z.object({
   bytes: z.int().nonnegative().optional(),
   storedBytes: z.int().nonnegative().optional(),
 });
-type Line = z.infer<typeof LineSchema>;
+/** `parts`: what it was put together from, of a sharded cluster. */
+type Line = z.infer<typeof LineSchema> & { readonly parts?: readonly SnapshotPart[] };
 
 /** What an import did. */
 export interface ImportReport {
@@ -60,6 +68,7 @@ export async function importCatalogue(
   const problems: ImportReport['problems'][number][] = [];
   let [number, imported, known] = [0, 0, 0];
   let batch: Line[] = [];
+  const parts = new Map<string, { readonly line: number; readonly part: Line }[]>();
   const flush = async (): Promise<void> => {
     const written = await importer.write(batch);
     imported += written;
@@ -71,7 +80,20 @@ export async function importCatalogue(
     if (text.trim() === '') continue;
     const line = lineOf(text);
     if ('problem' in line) problems.push({ line: number, detail: line.problem });
-    else batch.push(line);
+    else {
+      const { partOf } = LabelsSchema.parse(line.labels);
+      if (partOf === null) batch.push(line);
+      else parts.set(partOf, [...(parts.get(partOf) ?? []), { line: number, part: line }]);
+    }
+    if (batch.length === BATCH) await flush();
+  }
+  for (const [id, found] of parts) {
+    const whole = wholeOf(
+      id,
+      found.map(({ part }) => part),
+    );
+    if ('problem' in whole) problems.push({ line: found[0]?.line ?? number, detail: whole.problem });
+    else batch.push(whole);
     if (batch.length === BATCH) await flush();
   }
   await flush();
@@ -88,6 +110,48 @@ function lineOf(text: string): Line | { readonly problem: string } {
   const parsed = LineSchema.safeParse(json);
   return parsed.success ? parsed.data : { problem: z.prettifyError(parsed.error).replaceAll('\n', ' ') };
 }
+
+/** A snapshot of a sharded cluster, from the lines of its parts. Without one of them it cannot be restored, and is none. */
+function wholeOf(id: string, parts: readonly Line[]): Line | { readonly problem: string } {
+  const known = parts.map((line) => ({ line, labels: LabelsSchema.parse(line.labels), taken: takenOf(line) }));
+  const config = known.find(({ labels }) => labels.role === 'config');
+  const wanted = Math.max(...known.map(({ labels }) => labels.parts));
+  if (config === undefined || known.length < wanted) {
+    return { problem: `the snapshot ${id} of a sharded cluster has ${known.length} of its ${wanted} parts, and is not imported` };
+  }
+  const sum = (of: (line: Line) => number | undefined): number => parts.reduce((total, line) => total + (of(line) ?? 0), 0);
+  const { labels, taken } = config;
+  return {
+    ...config.line,
+    snapshotId: id,
+    completedAt:
+      parts
+        .map(({ completedAt }) => completedAt)
+        .toSorted()
+        .at(-1) ?? config.line.completedAt,
+    labels: { ...labels, replicaSet: null },
+    ...(taken !== null && {
+      source: { ...config.line.source, optime: taken.cut ?? taken.optime, checkpointTimestamp: null, topology: topologyOf(known) },
+      files: sum(({ files }) => files),
+      bytes: sum(({ bytes }) => bytes),
+      storedBytes: sum(({ storedBytes }) => storedBytes),
+    }),
+    parts: known
+      .map((part) => ({
+        snapshotId: part.line.snapshotId,
+        replicaSet: part.labels.replicaSet ?? 'unknown',
+        role: part.labels.role,
+        member: part.taken?.member ?? null,
+        taken: part.taken,
+      }))
+      .toSorted((a, b) => a.role.localeCompare(b.role, 'en') || a.replicaSet.localeCompare(b.replicaSet, 'en')),
+  };
+}
+
+const topologyOf = (parts: readonly { readonly taken: SnapshotTaken | null }[]): SnapshotTaken['topology'] => ({
+  replicaSet: null,
+  members: parts.flatMap(({ taken }) => taken?.topology.members ?? []),
+});
 
 class Importer {
   private readonly publisher: EventPublisher;
@@ -145,6 +209,7 @@ function snapshotOf(line: Line, now: Date): Snapshot {
     policyItems: labels.policyItems,
     description: labels.description,
     replicaSet: labels.replicaSet,
+    parts: line.parts ?? null,
     retention,
     dueAt: null,
     requestedAt: labels.requestedAt === null ? completedAt : new Date(labels.requestedAt),

@@ -19,10 +19,15 @@ export const LabelsSchema = z.object({
   /** Long enough for a person to look at what was found. */
   retentionValue: z.int().positive().catch(365),
   attempt: z.int().positive().catch(1),
+  /** Of a part of a sharded cluster: the snapshot that it is a part of, which part, and how many there are. */
+  partOf: ObjectIdSchema.nullable().catch(null),
+  role: z.enum(['shard', 'config']).catch('shard'),
+  parts: z.int().positive().catch(1),
 });
 export type Labels = z.infer<typeof LabelsSchema>;
 
-export function labelsOf(snapshot: Snapshot): Labels {
+/** What a part is, whoever orders the parts adds. */
+export function labelsOf(snapshot: Snapshot): Omit<Labels, 'partOf' | 'role' | 'parts'> {
   return {
     clusterName: snapshot.clusterName,
     replicaSet: snapshot.replicaSet,

@@ -57,6 +57,7 @@ export class BackupJobs {
       preferredMember: parent === null || backup.last_member === snapshot.avoidMember ? null : backup.last_member,
       avoidMember: snapshot.avoidMember,
       parentSnapshotId: parent?.id ?? null,
+      ...(parent?.parts && { parentParts: parent.parts.map(({ replicaSet, snapshotId, member }) => ({ replicaSet, snapshotId, member })) }),
       methods: [...snapshot.methods],
       maxFiles: MAX_FILES,
       proofBlocks: PROOF_BLOCKS,
@@ -75,6 +76,7 @@ export class BackupJobs {
       ...this.common(epoch, newObjectId(now), now),
       kind: 'prove-snapshot',
       snapshotId: snapshot.id,
+      ...(snapshot.parts !== null && { partIds: snapshot.parts.map((part) => part.snapshotId) }),
       share: PROOF_SHARE,
       proofBlocks: PROOF_BLOCKS,
     });

@@ -21,7 +21,18 @@ import { endOf, extraDays } from '../snapshots/retention-policy.js';
 import { afterFailure } from '../snapshots/retry-policy.js';
 import type { SnapshotChanges } from '../snapshots/snapshot-changes.js';
 import type { SnapshotRepository } from '../snapshots/snapshot.repository.js';
-import { advance, begin, complete, fail, failProof, prove, provenAt, type Snapshot } from '../snapshots/snapshot-state.js';
+import {
+  advance,
+  begin,
+  complete,
+  fail,
+  failProof,
+  isSharded,
+  prove,
+  provenAt,
+  storedIds,
+  type Snapshot,
+} from '../snapshots/snapshot-state.js';
 import type { BackupJobRepository, StoredJob } from './backup-job.repository.js';
 import type { BackupJobs } from './backup-jobs.js';
 
@@ -86,8 +97,10 @@ export class TaskFollower {
 
   private async followTaking(tx: Transaction, job: StoredJob, task: AgentTaskState, failure: BackupFailure | null): Promise<void> {
     const { snapshots, changes, orders } = this.parts;
-    const snapshot = await snapshots.lock(tx, job.snapshotIds[0] ?? '');
-    if (snapshot === null) return;
+    const found = await snapshots.lock(tx, job.snapshotIds[0] ?? '');
+    if (found === null) return;
+    // Known before anything is written to the store, so that what failed can be deleted.
+    const snapshot = task.parts === undefined ? found : { ...found, parts: task.parts };
     const at = new Date(task.at);
     if (task.status === 'FAILED' && failure !== null) await this.failed(tx, snapshot, failure);
     else if (task.status === 'DONE') await this.taken(tx, snapshot, task);
@@ -125,7 +138,13 @@ export class TaskFollower {
     const cluster = await clusters.get(tx, clusterId);
     const wanted = cluster !== null && cluster.deletedAt === null && cluster.backupEnabled;
     const decision = wanted
-      ? afterFailure({ code: failure.code, attempt, snapshotType, methods, dataMembers: cluster.dataMembers })
+      ? afterFailure({
+          code: failure.code,
+          attempt,
+          snapshotType,
+          methods,
+          dataMembers: isSharded(cluster) ? 0 : cluster.dataMembers,
+        })
       : ({ kind: 'give-up' } as const);
     const retryAt = decision.kind === 'retry' ? new Date(now.getTime() + decision.afterMs) : null;
     const outcome = await changes.apply(tx, snapshot, fail(snapshot, failure, retryAt, new Date(now.getTime() + FAILED_KEPT_MS)));
@@ -176,7 +195,9 @@ export class TaskFollower {
     }
     for (const id of deletion.deleted) {
       const snapshot = await snapshots.lock(tx, id);
-      if (snapshot !== null && snapshot.epochId === job.epochId && snapshot.clearStore)
+      // Of a sharded cluster: when all of its parts are.
+      const all = snapshot !== null && storedIds(snapshot).every((stored) => deletion.deleted.includes(stored));
+      if (snapshot !== null && all && snapshot.epochId === job.epochId && snapshot.clearStore)
         await changes.quietly(tx, snapshot, { clearStore: false });
     }
     // What is locked in the store stays so for days.

@@ -8,7 +8,7 @@ import { firstIdOf } from '../snapshots/partitions.js';
 import { groom } from '../snapshots/retention-policy.js';
 import type { SnapshotChanges } from '../snapshots/snapshot-changes.js';
 import type { SnapshotRepository } from '../snapshots/snapshot.repository.js';
-import { fail, remove, type Snapshot } from '../snapshots/snapshot-state.js';
+import { fail, remove, storedIds, type Snapshot } from '../snapshots/snapshot-state.js';
 
 const DAY_MS = 86_400_000;
 /** In one transaction: each is a few statements and an event. */
@@ -128,16 +128,16 @@ export class Groomer {
 
   /** Not one that an agent still writes, nor one that another is being built on: they wait for its end. */
   private async clearable(tx: Transaction, epochId: string): Promise<string[]> {
-    const found = await rows<{ id: string }>(
+    const found = await rows<Pick<Snapshot, 'id' | 'parts'>>(
       tx,
-      `SELECT s.id FROM snapshot s WHERE s.epoch_id = $1 AND s.clear_store
+      `SELECT s.id, s.parts FROM snapshot s WHERE s.epoch_id = $1 AND s.clear_store
          AND NOT EXISTS (
            SELECT FROM backup_job j WHERE j.cluster_id = s.cluster_id AND j.kind = 'take-snapshot' AND j.status IN ('OPEN', 'CANCELLING')
              AND (j.id = s.job_id OR j.job ->> 'parentSnapshotId' = s.id))
        ORDER BY s.id LIMIT ${SNAPSHOTS_OF_A_JOB}`,
       [epochId],
     );
-    return found.map(({ id }) => id);
+    return found.flatMap(storedIds);
   }
 
   private async isCollectionDue(tx: Transaction, epochId: string): Promise<boolean> {

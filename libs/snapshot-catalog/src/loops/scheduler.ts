@@ -14,7 +14,7 @@ import { endOf, expiryOf, longestItem } from '../snapshots/retention-policy.js';
 import { afterFailure, USUAL_METHODS } from '../snapshots/retry-policy.js';
 import type { SnapshotChanges } from '../snapshots/snapshot-changes.js';
 import type { SnapshotRepository } from '../snapshots/snapshot.repository.js';
-import { join, request, tryAgain, type Snapshot } from '../snapshots/snapshot-state.js';
+import { isSharded, join, partsAtFirst, request, setOf, tryAgain, type Snapshot } from '../snapshots/snapshot-state.js';
 
 export interface SchedulerParts {
   readonly database: ServiceDatabase;
@@ -114,7 +114,7 @@ export class Scheduler {
       await changes.quietly(tx, failed, { retryAt: null });
       const cluster = await clusters.get(tx, failed.clusterId);
       if (cluster === null || cluster.deletedAt !== null || !cluster.backupEnabled || failed.failure === null) return true;
-      const decision = afterFailure({ ...failed, code: failed.failure.code, dataMembers: cluster.dataMembers });
+      const decision = afterFailure({ ...failed, code: failed.failure.code, dataMembers: isSharded(cluster) ? 0 : cluster.dataMembers });
       const epoch = await epochs.current(tx, cluster, now);
       if (decision.kind !== 'retry' || epoch === null) return true;
       const next = {
@@ -140,12 +140,13 @@ const epochOf = ({ id, provider, encryptionKeyId }: { id: string; provider: Snap
   encryptionKeyId,
 });
 
-const identityOf = ({ id, projectId, name, replicaSets }: KnownCluster, { source }: Schedule, now: Date) => ({
+const identityOf = (cluster: KnownCluster, { source }: Schedule, now: Date) => ({
   id: newObjectId(now),
-  projectId,
-  clusterId: id,
-  clusterName: name,
-  replicaSet: replicaSets[0] ?? null,
+  projectId: cluster.projectId,
+  clusterId: cluster.id,
+  clusterName: cluster.name,
+  replicaSet: setOf(cluster),
+  parts: partsAtFirst(cluster),
   description: null,
   requestedAt: now,
   source,

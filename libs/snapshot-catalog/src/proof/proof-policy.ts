@@ -44,6 +44,8 @@ const MEANINGS: Readonly<Record<BackupFailureCode, FailedProof>> = {
   NO_METHOD: 'not-looked-at',
   SOURCE_ACCESS_DENIED: 'not-looked-at',
   ALREADY_RUNNING: 'not-looked-at',
+  NOT_CUT: 'not-looked-at',
+  BALANCER_NOT_STOPPED: 'not-looked-at',
   CANCELLED: 'not-looked-at',
   CLUSTER_DISABLED: 'not-looked-at',
   CLUSTER_GONE: 'not-looked-at',

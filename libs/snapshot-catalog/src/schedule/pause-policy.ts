@@ -4,7 +4,6 @@ import type { KnownCluster } from '../projections/cluster-projection.js';
 export const PAUSE_CODES = [
   'CLUSTER_DISABLED',
   'CLUSTER_PAUSED',
-  'CLUSTER_SHARDED',
   'CLUSTER_RESTORING',
   'CLUSTER_NOT_READY',
   'KEY_CONFIGURATION_MISSING',
@@ -22,16 +21,9 @@ export const isQuiet = (code: PauseCode): boolean => code === 'CLUSTER_NOT_READY
 
 /** Why nothing is taken of a cluster at present; null: it can be copied. */
 export function pauseOf(
-  cluster: Pick<KnownCluster, 'state' | 'disabledReason' | 'clusterType' | 'paused' | 'provider'>,
+  cluster: Pick<KnownCluster, 'state' | 'disabledReason' | 'paused' | 'provider'>,
   hasKeyConfiguration: boolean,
 ): Pause | null {
-  if (cluster.clusterType !== 'REPLICASET') {
-    return {
-      code: 'CLUSTER_SHARDED',
-      reason:
-        'Snapshots of sharded clusters are not taken: a consistent one needs one cut through all shards, which this release cannot make.',
-    };
-  }
   if (cluster.disabledReason !== null || cluster.state === 'DISABLING' || cluster.state === 'DISABLED' || cluster.state === 'ENABLING') {
     return { code: 'CLUSTER_DISABLED', reason: `The cluster is disabled: ${cluster.disabledReason ?? 'it is being started again.'}` };
   }

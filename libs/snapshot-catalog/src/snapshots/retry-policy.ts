@@ -55,6 +55,10 @@ const REMEDIES: Readonly<Record<BackupFailureCode, Remedy>> = {
   STORE_DAMAGED: again(1, { anew: true }),
   SNAPSHOT_MISSING: again(1, { anew: true }),
   ALREADY_RUNNING: again(5),
+  // An agent was restarted in between, or a part was slow.
+  NOT_CUT: again(1),
+  // A chunk that moves comes to its end, a mongos is started again.
+  BALANCER_NOT_STOPPED: again(5),
   CANCELLED: final,
   CLUSTER_DISABLED: { kind: 'when-resumed' },
   CLUSTER_GONE: final,
@@ -68,7 +72,7 @@ export interface FailedAttempt {
   readonly attempt: number;
   readonly snapshotType: SnapshotType;
   readonly methods: readonly SnapshotMethod[];
-  /** Of the cluster's replica set. */
+  /** Of the cluster's replica set; 0 for a sharded cluster, of which no member is stopped to be copied. */
   readonly dataMembers: number;
 }
 

@@ -1,4 +1,4 @@
-import type { SnapshotSelfManaged, SnapshotView } from '@atrest/contracts';
+import type { SnapshotPart, SnapshotSelfManaged, SnapshotView } from '@atrest/contracts';
 import { atlasTime } from '@atrest/platform-http';
 import { masterKeyUUID } from '../key-usage/master-key-uuid.js';
 import type { KnownKeyConfiguration } from '../projections/key-configuration-projection.js';
@@ -17,14 +17,14 @@ export interface ViewContext {
 
 /** A snapshot as the Atlas Admin API shows it; a field without a value is left out. */
 export function toView(snapshot: Snapshot, context: ViewContext): SnapshotView {
-  const { taken, createdAt, expiresAt, description, replicaSet, encryptionKeyId, projectId, clusterName } = snapshot;
+  const { taken, createdAt, expiresAt, description, replicaSet, parts, encryptionKeyId, projectId, clusterName } = snapshot;
   const cluster = `${context.base}/api/atlas/v2/groups/${projectId}/clusters/${clusterName}`;
   return {
     id: snapshot.id,
     status: snapshot.status,
     snapshotType: snapshot.snapshotType,
     frequencyType: snapshot.frequencyType ?? 'ondemand',
-    type: 'replicaSet',
+    ...(parts === null ? { type: 'replicaSet' as const } : shardedView(parts)),
     ...((taken?.topology.replicaSet ?? replicaSet) !== null && { replicaSetName: taken?.topology.replicaSet ?? replicaSet ?? '' }),
     ...(taken !== null && { mongodVersion: taken.mongoDBVersion }),
     ...(createdAt !== null && { createdAt: atlasTime(createdAt) }),
@@ -36,9 +36,18 @@ export function toView(snapshot: Snapshot, context: ViewContext): SnapshotView {
     ...(encryptionKeyId !== null && { masterKeyUUID: masterKeyUUID(snapshot.provider, encryptionKeyId) }),
     selfManaged: selfManaged(snapshot, context),
     links: [
-      { rel: 'self', href: `${cluster}/backup/snapshots/${snapshot.id}` },
+      { rel: 'self', href: `${cluster}/backup/snapshots/${parts === null ? '' : 'shardedCluster/'}${snapshot.id}` },
       { rel: 'https://cloud.mongodb.com/cluster', href: cluster },
     ],
+  };
+}
+
+function shardedView(parts: readonly SnapshotPart[]): Pick<SnapshotView, 'type' | 'configServerType' | 'members' | 'snapshotIds'> {
+  return {
+    type: 'shardedCluster',
+    configServerType: 'DEDICATED',
+    members: parts.map(({ snapshotId, replicaSet }) => ({ id: snapshotId, replicaSetName: replicaSet })),
+    snapshotIds: parts.map(({ snapshotId }) => snapshotId),
   };
 }
 
@@ -61,6 +70,8 @@ function selfManaged(snapshot: Snapshot, { configurations }: ViewContext): Snaps
     member: taken?.member ?? null,
     memberState: taken?.memberState ?? null,
     optime: taken?.optime ?? null,
+    ...(taken?.cut && { cut: taken.cut }),
+    ...(snapshot.parts !== null && { parts: partViews(snapshot.parts) }),
     featureCompatibilityVersion: taken?.featureCompatibilityVersion ?? null,
     defaultRWConcern: taken?.defaultRWConcern ?? null,
     storage: taken?.storage ?? null,
@@ -73,6 +84,22 @@ function selfManaged(snapshot: Snapshot, { configurations }: ViewContext): Snaps
     proofFailure: snapshot.proofFailure,
     restorable: restorability(snapshot, configurations),
   };
+}
+
+/** With the names of shards, which the config servers have. */
+function partViews(parts: readonly SnapshotPart[]): NonNullable<SnapshotSelfManaged['parts']> {
+  const shards = parts.flatMap(({ taken }) => taken?.shards ?? []);
+  return parts.map(({ snapshotId, replicaSet, role, member, taken }) => {
+    const shard = shards.find((known) => known.replicaSet === replicaSet);
+    return {
+      snapshotId,
+      replicaSet,
+      role,
+      member,
+      ...(shard && { shardName: shard.name }),
+      ...(taken && { mongodVersion: taken.mongoDBVersion, files: taken.files, bytes: taken.bytes }),
+    };
+  });
 }
 
 function proofOf({ lastProof }: Snapshot): SnapshotSelfManaged['proof'] {

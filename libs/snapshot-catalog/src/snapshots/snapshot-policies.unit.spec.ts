@@ -151,7 +151,7 @@ describe('proofs', () => {
 });
 
 describe('pauses', () => {
-  const running = { state: 'IDLE', disabledReason: null, clusterType: 'REPLICASET', paused: false, provider: 'NONE' } as const;
+  const running = { state: 'IDLE', disabledReason: null, paused: false, provider: 'NONE' } as const;
 
   it('a cluster that runs, or is being changed, can be copied', () => {
     expect(pauseOf(running, false)).toBeNull();
@@ -159,7 +159,6 @@ describe('pauses', () => {
   });
 
   it('each reason is said', () => {
-    expect(pauseOf({ ...running, clusterType: 'SHARDED' }, true)?.code).toBe('CLUSTER_SHARDED');
     expect(pauseOf({ ...running, state: 'DISABLING' }, true)?.code).toBe('CLUSTER_DISABLED');
     expect(pauseOf({ ...running, state: 'DISABLED', disabledReason: 'KEY_DISABLED: x' }, true)?.reason).toContain('KEY_DISABLED: x');
     expect(pauseOf({ ...running, paused: true }, true)?.code).toBe('CLUSTER_PAUSED');

@@ -10,10 +10,12 @@ import {
   snapshotStarted,
   type BackupFailure,
   type BackupProgress,
+  type ClusterType,
   type EncryptionAtRestProvider,
   type EventDefinition,
   type SnapshotFrequency,
   type SnapshotMethod,
+  type SnapshotPart,
   type SnapshotProof,
   type SnapshotState,
   type SnapshotStatus,
@@ -39,7 +41,10 @@ export interface Snapshot {
   readonly frequencyType: SnapshotFrequency | null;
   readonly policyItems: readonly string[];
   readonly description: string | null;
+  /** Null for one of a sharded cluster. */
   readonly replicaSet: string | null;
+  /** Of a sharded cluster: its replica sets, as soon as an agent is to copy them. Null: it is no sharded one. */
+  readonly parts: readonly SnapshotPart[] | null;
   readonly retention: Retention;
   /** The run that it serves; null for one on demand. */
   readonly dueAt: Date | null;
@@ -157,12 +162,30 @@ function apply(snapshot: Snapshot, fact: SnapshotFact, change: Partial<Snapshot>
   return { snapshot: { ...snapshot, ...change, status, revision: snapshot.revision + 1 }, event: DEFINITIONS[row.event] };
 }
 
+/** Whether a snapshot of a cluster has parts. */
+export const isSharded = ({ clusterType }: { readonly clusterType: ClusterType }): boolean => clusterType !== 'REPLICASET';
+
+/** The set that a snapshot is of; one of a sharded cluster is of several. */
+export const setOf = (cluster: { readonly clusterType: ClusterType; readonly replicaSets: readonly string[] }): string | null =>
+  isSharded(cluster) ? null : (cluster.replicaSets[0] ?? null);
+
+/** Which parts it has is known when hosts are chosen for them. */
+export const partsAtFirst = (cluster: { readonly clusterType: ClusterType }): readonly SnapshotPart[] | null =>
+  isSharded(cluster) ? [] : null;
+
+/** What lies in the store of a snapshot, by name. */
+export const storedIds = ({ id, parts }: Pick<Snapshot, 'id' | 'parts'>): string[] => [
+  id,
+  ...(parts ?? []).map(({ snapshotId }) => snapshotId),
+];
+
 /** The same run once more, after an attempt that failed. */
 export function tryAgain(
   failed: Snapshot,
   next: Pick<Snapshot, 'id' | 'requestedAt' | 'expiresAt' | 'methods' | 'snapshotType' | 'avoidMember' | 'anew'>,
 ): Changed {
-  return request({ ...failed, ...next, attempt: failed.attempt + 1 });
+  // What lay in the store of the failed one is deleted under its own ids.
+  return request({ ...failed, ...next, parts: failed.parts === null ? null : [], attempt: failed.attempt + 1 });
 }
 
 /** Another run joins: one snapshot serves both. */
@@ -232,6 +255,7 @@ export function toState(snapshot: Snapshot): SnapshotState {
     createdAt: time(snapshot.createdAt),
     expiresAt: time(snapshot.expiresAt),
     deletedAt: time(snapshot.deletedAt),
+    ...(snapshot.parts !== null && { parts: [...snapshot.parts] }),
     taken: snapshot.taken,
     progress: snapshot.progress,
     failure: snapshot.failure,

@@ -37,6 +37,7 @@ const requested = (): Snapshot =>
     policyItems: [newObjectId()],
     description: null,
     replicaSet: 'rs0',
+    parts: null,
     retention: { unit: 'days', value: 7 },
     dueAt: NOW,
     requestedAt: NOW,

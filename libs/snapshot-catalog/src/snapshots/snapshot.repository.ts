@@ -16,7 +16,7 @@ const COLUMNS = `id, project_id AS "projectId", cluster_id AS "clusterId", clust
   description, replica_set AS "replicaSet", retention_unit AS "retentionUnit", retention_value AS "retentionValue", due_at AS "dueAt",
   requested_at AS "requestedAt", started_at AS "startedAt", created_at AS "createdAt", expires_at AS "expiresAt", deleted_at AS "deletedAt", source,
   methods, avoid_member AS "avoidMember", anew, job_id AS "jobId", taken, progress, failure, attempt, retry_at AS "retryAt", last_proof AS "lastProof", proof_failure AS "proofFailure",
-  clear_store AS "clearStore", revision`;
+  clear_store AS "clearStore", parts, revision`;
 
 const SELECT = `SELECT ${COLUMNS} FROM snapshot`;
 
@@ -88,6 +88,7 @@ const changeableValues = (snapshot: Snapshot): unknown[] => [
   snapshot.lastProof?.provenAt ?? null,
   json(snapshot.proofFailure),
   snapshot.clearStore,
+  json(snapshot.parts),
 ];
 
 /** Snapshots in the database. Every write keeps the counters of epoch and cluster, so that nobody has to count. */
@@ -218,8 +219,8 @@ export class SnapshotRepository {
       `INSERT INTO snapshot (id, project_id, cluster_id, cluster_name, epoch_id, provider, encryption_key_id, status, snapshot_type, frequency_type,
          policy_items, description, replica_set, retention_unit, retention_value, due_at, requested_at, started_at, created_at, optime_seconds,
          optime_increment, expires_at, deleted_at, source, methods, avoid_member, anew, job_id, taken, progress, failure, attempt, retry_at, last_proof, last_proven_at,
-         proof_failure, clear_store, revision)
-       VALUES (${Array.from({ length: 38 }, (_, index) => `$${index + 1}`).join(', ')}) ON CONFLICT (id) DO NOTHING RETURNING id`,
+         proof_failure, clear_store, parts, revision)
+       VALUES (${Array.from({ length: 39 }, (_, index) => `$${index + 1}`).join(', ')}) ON CONFLICT (id) DO NOTHING RETURNING id`,
       [snapshot.id, snapshot.projectId, snapshot.clusterId, ...changeableValues(snapshot), snapshot.revision],
     );
     if (inserted.length === 0) return 'known-already';
@@ -234,7 +235,7 @@ export class SnapshotRepository {
       `UPDATE snapshot SET (cluster_name, epoch_id, provider, encryption_key_id, status, snapshot_type, frequency_type, policy_items, description,
          replica_set, retention_unit, retention_value, due_at, requested_at, started_at, created_at, optime_seconds, optime_increment, expires_at,
          deleted_at, source, methods, avoid_member, anew, job_id, taken, progress, failure, attempt, retry_at, last_proof, last_proven_at, proof_failure, clear_store,
-         revision) = (${Array.from({ length: 35 }, (_, index) => `$${index + 4}`).join(', ')})
+         parts, revision) = (${Array.from({ length: 36 }, (_, index) => `$${index + 4}`).join(', ')})
        WHERE id = $1 AND revision = $2 AND (CASE WHEN deleted_at IS NULL THEN status ELSE 'deleted' END) = ANY ($3) RETURNING id`,
       [before.id, before.revision, livesBefore(before, after), ...changeableValues(after), after.revision],
     );

@@ -26,7 +26,7 @@ import {
 import { z } from 'zod';
 import { answer } from '../http-answer.js';
 import { toView } from './snapshot-answers.js';
-import { clusterNotFound, snapshotNotFound, Snapshots, type ListRequest, type Shown } from './snapshots.js';
+import { snapshotNotFound, Snapshots, type ListRequest, type Shown } from './snapshots.js';
 
 const VERSIONS = ['2023-01-01'];
 const BACKUP = '/groups/:groupId/clusters/:clusterName/backup';
@@ -98,16 +98,18 @@ export class SnapshotsController {
     path: `${SNAPSHOTS}/shardedClusters`,
     versions: VERSIONS,
     access: readers,
-    summary: 'Lists no snapshots of sharded clusters: none are taken.',
+    summary: 'Lists the snapshots of a sharded cluster, the newest first; of a replica set, none.',
     query: PageQuerySchema,
+    response: z.object({ results: z.array(SnapshotViewSchema), totalCount: z.int().optional() }),
   })
   async listSharded(
     @PathParam('groupId') projectId: string,
     @PathParam('clusterName') clusterName: string,
     @ValidQuery() query: PageRequest,
-  ): Promise<Page<object>> {
-    await this.knownCluster(projectId, clusterName);
-    return pageOf<object>([], query);
+    @BaseUrl() base: string,
+  ): Promise<Page<SnapshotView>> {
+    if (answer(await this.snapshots.sharded(projectId, clusterName)) === 'replica-set') return pageOf<SnapshotView>([], query);
+    return this.list(projectId, clusterName, query, base);
   }
 
   @AtlasRoute({
@@ -115,14 +117,17 @@ export class SnapshotsController {
     path: `${SNAPSHOTS}/shardedCluster/:snapshotId`,
     versions: VERSIONS,
     access: readers,
-    summary: 'Says that there is no such snapshot: none are taken of sharded clusters.',
+    summary: 'Returns a snapshot of a sharded cluster, with its parts: one for each shard and one of the config servers.',
+    response: SnapshotViewSchema,
   })
-  getSharded(
+  async getSharded(
     @PathParam('groupId') projectId: string,
     @PathParam('clusterName') clusterName: string,
     @PathParam('snapshotId') id: string,
-  ): Promise<never> {
-    return this.noSharded(projectId, clusterName, id);
+    @BaseUrl() base: string,
+  ): Promise<SnapshotView> {
+    await this.knownSharded(projectId, clusterName, id);
+    return this.get(projectId, clusterName, id, base);
   }
 
   @AtlasRoute({
@@ -130,14 +135,16 @@ export class SnapshotsController {
     path: `${SNAPSHOTS}/shardedCluster/:snapshotId`,
     versions: VERSIONS,
     access: managers,
-    summary: 'Says that there is no such snapshot: none are taken of sharded clusters.',
+    summary: 'Deletes a snapshot of a sharded cluster, all of its parts; what they alone need in the store is freed soon after.',
+    success: 204,
   })
-  deleteSharded(
+  async deleteSharded(
     @PathParam('groupId') projectId: string,
     @PathParam('clusterName') clusterName: string,
     @PathParam('snapshotId') id: string,
-  ): Promise<never> {
-    return this.noSharded(projectId, clusterName, id);
+  ): Promise<void> {
+    await this.knownSharded(projectId, clusterName, id);
+    await this.delete(projectId, clusterName, id);
   }
 
   @AtlasRoute({
@@ -209,13 +216,8 @@ export class SnapshotsController {
     return view(answer(await this.snapshots.cancel(projectId, clusterName, id)), base);
   }
 
-  private async knownCluster(projectId: string, name: string): Promise<void> {
-    if ((await this.snapshots.cluster(projectId, name)) === null) answer(clusterNotFound(projectId, name));
-  }
-
-  private async noSharded(projectId: string, clusterName: string, id: string): Promise<never> {
-    await this.knownCluster(projectId, clusterName);
-    return answer<never>(snapshotNotFound(id, clusterName));
+  private async knownSharded(projectId: string, clusterName: string, id: string): Promise<void> {
+    if (answer(await this.snapshots.sharded(projectId, clusterName)) === 'replica-set') answer<never>(snapshotNotFound(id, clusterName));
   }
 }
 

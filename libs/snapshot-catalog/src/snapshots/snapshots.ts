@@ -12,7 +12,7 @@ import { endOf, extraDays, type Retention } from './retention-policy.js';
 import { USUAL_METHODS } from './retry-policy.js';
 import type { SnapshotChanges } from './snapshot-changes.js';
 import type { SnapshotRepository } from './snapshot.repository.js';
-import { fail, keepUntil, remove, request, type Snapshot } from './snapshot-state.js';
+import { fail, isSharded, keepUntil, partsAtFirst, remove, request, setOf, type Snapshot } from './snapshot-state.js';
 
 const DAY_MS = 86_400_000;
 /** Where a request says nothing: as long as the default schedule keeps its daily ones. */
@@ -79,6 +79,13 @@ export class Snapshots {
     return this.shown(snapshot);
   }
 
+  /** Only those of a sharded cluster, as Atlas lists them. */
+  async sharded(projectId: string, clusterName: string): Promise<Outcome<'sharded' | 'replica-set'>> {
+    const cluster = await this.cluster(projectId, clusterName);
+    if (cluster === null) return clusterNotFound(projectId, clusterName);
+    return done(isSharded(cluster) ? 'sharded' : 'replica-set');
+  }
+
   /** Queues a snapshot on demand: one at a time, beside whatever the schedule takes. */
   async take(projectId: string, clusterName: string, body: SnapshotRequest): Promise<Outcome<Shown>> {
     const { database, repository, changes, epochs, orders, clusters, schedules, clock } = this.parts;
@@ -93,7 +100,6 @@ export class Snapshots {
       if (schedule === null) return backupNotEnabled(clusterName);
       const epoch = await epochs.current(tx, cluster, now);
       const pause = pauseOf(cluster, epoch !== null);
-      if (pause?.code === 'CLUSTER_SHARDED') return refused('FEATURE_UNSUPPORTED', pause.reason, [clusterName]);
       if (pause !== null || epoch === null) {
         return refused('CLUSTER_CANNOT_BE_COPIED', `No snapshot can be taken of cluster ${clusterName}: ${pause?.reason ?? ''}`, [
           clusterName,
@@ -120,7 +126,8 @@ export class Snapshots {
         frequencyType: null,
         policyItems: [],
         description: body.description ?? null,
-        replicaSet: cluster.replicaSets[0] ?? null,
+        replicaSet: setOf(cluster),
+        parts: partsAtFirst(cluster),
         retention,
         dueAt: null,
         requestedAt: now,

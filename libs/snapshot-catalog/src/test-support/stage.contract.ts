@@ -21,6 +21,7 @@ import {
   type EventDefinition,
   type EventEnvelope,
   type KeyConfigurationState,
+  type SnapshotPart,
   type SnapshotProof,
   type SnapshotState,
   type SnapshotTaken,
@@ -41,7 +42,7 @@ export const HOUR = 60 * MINUTE;
 export const DAY = 24 * HOUR;
 export const KEY_ID = 'arn:aws:kms:eu-central-1:111122223333:key/aaaa';
 
-type TaskChange = Partial<Pick<AgentTaskState, 'status' | 'progress' | 'result' | 'failure' | 'member'>>;
+type TaskChange = Partial<Pick<AgentTaskState, 'status' | 'progress' | 'result' | 'failure' | 'member' | 'parts'>>;
 
 /** The whole service on a database of its own, behind the embedded transport, with a clock that stands still and a fleet that does as it is told. */
 export class Stage {
@@ -208,6 +209,39 @@ export class Stage {
     const job = this.job('take-snapshot');
     await this.say(job, {});
     await this.say(job, { status: 'DONE', result: { taken: takenBy(this.clock.now(), job, o), proof: proofAt(this.clock.now()) } });
+    return job.snapshotId;
+  }
+
+  /** What fleet says of a job for a sharded cluster, before an agent begins: which parts there are. */
+  async divided(replicaSets = ['cfg', 's1', 's2']): Promise<SnapshotPart[]> {
+    const job = this.job('take-snapshot');
+    const parts = replicaSets.map((replicaSet, index): SnapshotPart => ({
+      snapshotId: newObjectId(this.clock.now()),
+      replicaSet,
+      role: index === 0 ? 'config' : 'shard',
+      member: `${replicaSet}.example:27017`,
+      taken: null,
+    }));
+    await this.say(job, { parts });
+    return parts;
+  }
+
+  /** The parts of the oldest open take-snapshot job are done, cut at one moment. */
+  async takenInParts(parts: readonly SnapshotPart[]): Promise<string> {
+    const job = this.job('take-snapshot');
+    const cut = { seconds: Math.floor(this.clock.now().getTime() / 1_000), increment: 7, term: null };
+    const of = (o: Partial<SnapshotTaken>): SnapshotTaken => takenBy(this.clock.now(), job, { cut, optime: cut, ...o });
+    const shards = parts.filter(({ role }) => role === 'shard').map(({ replicaSet }) => ({ name: `shard-${replicaSet}`, replicaSet }));
+    const done = parts.map((part) => ({
+      ...part,
+      taken: of({
+        member: part.member ?? '',
+        topology: { replicaSet: part.replicaSet, members: [] },
+        ...(part.role === 'config' && { shards }),
+      }),
+    }));
+    const whole = of({ shards, topology: { replicaSet: null, members: [] }, bytes: 3_000_000, files: 120 });
+    await this.say(job, { status: 'DONE', parts: done, result: { taken: whole, proof: proofAt(this.clock.now()) } });
     return job.snapshotId;
   }
 

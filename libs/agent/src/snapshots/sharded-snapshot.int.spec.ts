@@ -1,0 +1,177 @@
+import { rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { newObjectId, type OplogTime, type TakeSnapshotTask } from '@atrest/contracts';
+import { waitFor } from '@atrest/testing';
+import { afterEach, beforeEach, describe, expect, it, type TestContext } from 'vitest';
+import { all } from '../test-goals.contract.js';
+import { documentsAsOf, restoredFiles } from './restored-copy.contract.js';
+import { NOT_HELD, TestBackups } from './test-backups.contract.js';
+
+type Sharded = Awaited<ReturnType<TestBackups['shardedGoals']>>;
+
+let backups: TestBackups;
+let folders: string[];
+beforeEach(async () => {
+  backups = await TestBackups.open();
+  folders = [];
+});
+afterEach(async () => {
+  await backups.close();
+  for (const folder of folders) await rm(dirname(folder), { recursive: true, force: true });
+});
+
+async function started(context: TestContext, change: Parameters<TestBackups['options']>[0] = {}): Promise<Sharded> {
+  context.skip(backups.host.programs.mongos === null, 'set MONGOS_BIN to run this against a real server');
+  await backups.host.startAgent(backups.options(change));
+  const cluster = await backups.shardedGoals();
+  backups.host.controlPlane.order(cluster.all);
+  await backups.host.controlPlane.until(
+    'the cluster to be writable',
+    all(cluster.all, (process) => process.writable),
+  );
+  const admin = routed(cluster).db('admin');
+  for (const [index, name] of ['a', 'b'].entries()) {
+    await routed(cluster).db(name).collection('orders').insertOne({ n: -1 });
+    await admin.command({ movePrimary: name, to: `s${index + 1}` }).catch(() => undefined);
+  }
+  return cluster;
+}
+
+const routed = ({ router }: Sharded) => backups.host.client(`mongodb://127.0.0.1:${router.port}`);
+const balancer = async (cluster: Sharded): Promise<unknown> => (await routed(cluster).db('admin').command({ balancerStatus: 1 }))['mode'];
+
+async function partsOf({ config, shards, router }: Sharded, change: Partial<TakeSnapshotTask> = {}): Promise<TakeSnapshotTask[]> {
+  const groupId = newObjectId();
+  const routers = [`127.0.0.1:${router.port}`];
+  return Promise.all(
+    [config, ...shards].map((member) =>
+      backups.takeTask(member, { methods: ['backupCursor'], part: { groupId, ...(member === config && { routers }) }, ...change }),
+    ),
+  );
+}
+
+const ids = (parts: readonly TakeSnapshotTask[]): string[] => parts.map(({ id }) => id);
+
+/** Has all parts held; skips the test where the server has no cursor. */
+async function held(context: TestContext, parts: readonly TakeSnapshotTask[]): Promise<OplogTime> {
+  const { controlPlane } = backups.host;
+  for (const part of parts) controlPlane.giveTask(part);
+  const ends = await controlPlane.holding(ids(parts)).catch((error: unknown) => {
+    context.skip(
+      controlPlane.taskResults.some(({ failure }) => failure?.code === 'NO_METHOD'),
+      'this server has no $backupCursor',
+    );
+    throw error;
+  });
+  return ends.toSorted((one, other) => other.seconds - one.seconds || other.increment - one.increment)[0]!;
+}
+
+async function expectNothingHeld(cluster: Sharded): Promise<void> {
+  for (const member of [cluster.config, ...cluster.shards]) expect(await backups.holdsOf(member)).toEqual(NOT_HELD);
+  expect(await balancer(cluster)).toBe('full');
+}
+
+describe('a snapshot of a sharded cluster', { timeout: 240_000 }, () => {
+  it('holds in every part exactly the writes up to one moment, while a writer writes to all shards', async (context) => {
+    const cluster = await started(context);
+    const parts = await partsOf(cluster);
+    let [written, stopping] = [0, false];
+    const client = routed(cluster);
+    // To one shard first, and to the other when that is acknowledged.
+    const writing = (async () => {
+      for (; !stopping; written += 1) for (const name of ['a', 'b']) await client.db(name).collection('orders').insertOne({ n: written });
+    })();
+    const end = await held(context, parts);
+    expect(await balancer(cluster)).toBe('off');
+    const before = written;
+    await waitFor(() => written > before + 5, { describe: 'writes while the parts are held' });
+    backups.host.controlPlane.cut(ids(parts), end);
+    const results = await Promise.all(parts.map(({ id }) => backups.host.controlPlane.resultOf(id)));
+    stopping = true;
+    await writing;
+    for (const { failure, taken } of results) {
+      expect(failure).toBeUndefined();
+      expect(taken).toMatchObject({ method: 'backupCursor', cut: end, optime: end });
+    }
+    expect(results[0]!.taken!.shards).toEqual([
+      { name: 's1', replicaSet: 's1' },
+      { name: 's2', replicaSet: 's2' },
+    ]);
+    expect(await backups.stored('manifests/')).toHaveLength(3);
+    await expectNothingHeld(cluster);
+
+    const numbers = new Map<string, number[]>();
+    const scratch = { program: backups.host.programs.mongod, extraArguments: [] };
+    for (const [index, shard] of cluster.shards.entries()) {
+      const db = await ownerOf(cluster, shard.replicaSet!.name);
+      const dbPath = await restoredFiles(await backups.openStore(), await backups.keys(), parts[index + 1]!.snapshotId);
+      folders.push(dbPath);
+      const documents = await documentsAsOf(scratch, dbPath, end, db, 'orders');
+      numbers.set(
+        db,
+        documents.map((document) => document['n'] as number).toSorted((one, other) => one - other),
+      );
+    }
+    const [first, second] = [numbers.get('a')!, numbers.get('b')!];
+    expect(first).toEqual(Array.from({ length: first.length }, (_, n) => n - 1));
+    expect(second).toEqual(first.slice(0, second.length));
+    // What was not there yet on the second shard was being written at that moment.
+    expect(first.length - second.length).toBeLessThanOrEqual(1);
+    expect(first.length - 1).toBeLessThan(written);
+
+    const proof = await backups.proveTask(newObjectId(), { partIds: parts.map(({ snapshotId }) => snapshotId) });
+    expect((await backups.result(proof)).proof!.blocksRead).toBeGreaterThan(6);
+  });
+
+  it('F54 that is cancelled while it is held, or waits in vain, gives back cursors and balancer and leaves nothing', async (context) => {
+    const cluster = await started(context);
+    const parts = await partsOf(cluster);
+    await held(context, parts);
+    for (const { id } of parts) backups.host.controlPlane.cancelTask(id);
+    for (const { id } of parts) {
+      await expect(backups.host.controlPlane.resultOf(id)).resolves.toMatchObject({ failure: { code: 'CANCELLED' } });
+    }
+    await expectNothingHeld(cluster);
+
+    // A cut before the copy began: its agent was restarted after the others had been told.
+    const late = await partsOf(cluster);
+    await held(context, late);
+    backups.host.controlPlane.cut(ids(late), { seconds: 1, increment: 1, term: null });
+    for (const { id } of late) {
+      await expect(backups.host.controlPlane.resultOf(id)).resolves.toMatchObject({ failure: { code: 'NOT_CUT' } });
+    }
+    await expectNothingHeld(cluster);
+    expect(await backups.stored('manifests/')).toEqual([]);
+    expect(await backups.stored('writers/')).toEqual([]);
+
+    // Somebody else has stopped the balancer: it stays so, and F47 without a mongos nothing begins.
+    await routed(cluster).db('admin').command({ balancerStop: 1 });
+    const [config] = await partsOf(cluster);
+    const end = await held(context, [config!]);
+    backups.host.controlPlane.cut([config!.id], end);
+    await expect(backups.host.controlPlane.resultOf(config!.id)).resolves.toMatchObject({ outcome: 'done' });
+    expect(await balancer(cluster)).toBe('off');
+    const [alone] = await partsOf(cluster, {});
+    await expect(backups.failureOf({ ...alone!, part: { ...alone!.part!, routers: ['127.0.0.1:1'] } })).resolves.toMatchObject({
+      code: 'BALANCER_NOT_STOPPED',
+    });
+    expect(await backups.holdsOf(cluster.config)).toEqual(NOT_HELD);
+  });
+
+  it('is not held for ever: a part that is never cut ends by itself', async (context) => {
+    const options = { storeTimes: { leaseTimes: { renewMs: 100, expiryMs: 60_000, settleMs: 1 }, graceMs: 0, holdLimitMs: 1_000 } };
+    const cluster = await started(context, options);
+    const parts = await partsOf(cluster);
+    for (const part of parts) backups.host.controlPlane.giveTask(part);
+    const codes = await Promise.all(parts.map(async ({ id }) => (await backups.host.controlPlane.resultOf(id)).failure?.code));
+    context.skip(codes.includes('NO_METHOD'), 'this server has no $backupCursor');
+    expect(codes).toEqual(['NOT_CUT', 'NOT_CUT', 'NOT_CUT']);
+    await expectNothingHeld(cluster);
+  });
+});
+
+/** The database whose home is a shard. */
+async function ownerOf(cluster: Sharded, shard: string): Promise<string> {
+  const databases = await routed(cluster).db('config').collection<{ _id: string; primary: string }>('databases').find().toArray();
+  return databases.find(({ _id, primary }) => primary === shard && ['a', 'b'].includes(_id))!._id;
+}
