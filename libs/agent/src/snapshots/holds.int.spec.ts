@@ -6,6 +6,7 @@ import type { CommandFailure, CommandOutcome, MemberFacts, RunCommand } from '@a
 import { createLogger } from '@atrest/platform-logging';
 import { SimulatedClock } from '@atrest/platform-time';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { BalancerNotes } from './balancer.js';
 import { beginCopy, type ConsistentCopy } from './consistent-copy.js';
 import { HoldWatch, type HeldForBackup } from './hold-watch.js';
 import { HoldNotes, type Hold } from './holds.js';
@@ -67,6 +68,7 @@ function begin(...methods: SnapshotMethod[]): Promise<ConsistentCopy> {
     goal: { id: PROCESS, dbPath: folder } as ProcessGoal,
     process: null,
     connect: () => ({ run: server.run as never, close: async () => undefined }),
+    connectTo: () => ({ run: server.run as never, close: async () => undefined }),
     suspend: async () => undefined,
     resume: () => undefined,
   };
@@ -120,7 +122,15 @@ describe('the watch', () => {
     told = [];
     const watch = new HoldWatch({
       notes,
-      processes: () => [{ processId: PROCESS, run: server.run, tell: (held) => told.push(held) }],
+      balancers: new BalancerNotes(folder),
+      processes: () => [
+        {
+          processId: PROCESS,
+          run: server.run,
+          connectTo: () => ({ run: server.run as never, close: async () => undefined }),
+          tell: (held) => told.push(held),
+        },
+      ],
       takingFrom: () => taking,
       clock,
       logger,
