@@ -1,12 +1,13 @@
+import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { newObjectId, type OplogTime, type TakeSnapshotTask } from '@atrest/contracts';
+import { AGENT_USERNAME, newObjectId, type OplogTime, type TakeSnapshotTask } from '@atrest/contracts';
 import { waitFor } from '@atrest/testing';
 import type { Document, Timestamp } from 'mongodb';
 import { afterEach, beforeEach, describe, expect, it, type TestContext } from 'vitest';
 import { all } from '../test-goals.contract.js';
 import { documentsAsOf, restoredFiles } from './restored-copy.contract.js';
-import { NOT_HELD, TestBackups } from './test-backups.contract.js';
+import { NOT_HELD, QUICK_LEASES, TestBackups } from './test-backups.contract.js';
 
 type Sharded = Awaited<ReturnType<TestBackups['shardedGoals']>>;
 
@@ -21,9 +22,9 @@ afterEach(async () => {
   for (const folder of folders) await rm(dirname(folder), { recursive: true, force: true });
 });
 
-async function started(context: TestContext, change: Parameters<TestBackups['options']>[0] = {}): Promise<Sharded> {
+async function started(context: TestContext): Promise<Sharded> {
   context.skip(backups.host.programs.mongos === null, 'set MONGOS_BIN to run this against a real server');
-  await backups.host.startAgent(backups.options(change));
+  await backups.host.startAgent(backups.options());
   const cluster = await backups.shardedGoals();
   backups.host.controlPlane.order(cluster.all);
   await backups.host.controlPlane.until(
@@ -162,15 +163,33 @@ describe('a snapshot of a sharded cluster', { timeout: 240_000 }, () => {
     expect(await backups.holdsOf(cluster.config)).toEqual(NOT_HELD);
   });
 
-  it('is not held for ever: a part that is never cut ends by itself', async (context) => {
-    const options = { storeTimes: { leaseTimes: { renewMs: 100, expiryMs: 60_000, settleMs: 1 }, graceMs: 0, holdLimitMs: 1_000 } };
-    const cluster = await started(context, options);
+  it('with access control is held by the agent’s own user, and not for ever: a part that is never cut ends by itself', async (context) => {
+    const { controlPlane, programs } = backups.host;
+    context.skip(programs.mongos === null, 'set MONGOS_BIN to run this against a real server');
+    await backups.host.startAgent(backups.options({ storeTimes: { leaseTimes: QUICK_LEASES, graceMs: 0, holdLimitMs: 1_000 } }));
+    const cluster = await backups.shardedGoals({
+      clusterId: newObjectId(),
+      keyFile: randomBytes(750).toString('base64'),
+      login: { kind: 'password', username: AGENT_USERNAME, password: randomBytes(24).toString('base64url'), authSource: 'admin' },
+      administrator: null,
+      tls: null,
+    });
+    controlPlane.order(cluster.all);
+    await controlPlane.until(
+      'the cluster to be writable',
+      all(cluster.all, (process) => process.writable),
+    );
     const parts = await partsOf(cluster);
-    for (const part of parts) backups.host.controlPlane.giveTask(part);
-    const codes = await Promise.all(parts.map(async ({ id }) => (await backups.host.controlPlane.resultOf(id)).failure?.code));
+    for (const part of parts) controlPlane.giveTask(part);
+    const codes = await Promise.all(parts.map(async ({ id }) => (await controlPlane.resultOf(id)).failure?.code));
     context.skip(codes.includes('NO_METHOD'), 'this server has no $backupCursor');
     expect(codes).toEqual(['NOT_CUT', 'NOT_CUT', 'NOT_CUT']);
-    await expectNothingHeld(cluster);
+    const said = backups.host.lines.map((line) => String(line['msg'])).filter((message) => message.includes('balancer'));
+    expect(said).toEqual(['the balancer of the cluster is stopped', 'the balancer of the cluster runs again']);
+    await controlPlane.until(
+      'nothing to be held',
+      all(cluster.all, (process) => process.heldForBackup === undefined),
+    );
   });
 });
 
