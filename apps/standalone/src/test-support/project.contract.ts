@@ -109,15 +109,15 @@ export class TestProject {
     });
   }
 
-  /** Creates a replica set as an unchanged Atlas client does: how many nodes, not where. */
-  async createPlaced(name: string, nodeCount: number, encryptionAtRestProvider: 'AWS' | 'NONE' = 'AWS'): Promise<void> {
+  /** Creates a replica set, or a sharded cluster, as an unchanged Atlas client does: how many nodes, not where. */
+  async createPlaced(name: string, nodeCount: number, encryptionAtRestProvider: 'AWS' | 'NONE' = 'AWS', shards = 0): Promise<void> {
     const regionConfigs = [
       { providerName: 'AWS', regionName: 'US_EAST_1', priority: 7, electableSpecs: { instanceSize: 'M10', nodeCount } },
     ];
     await this.createCluster(name, {
       encryptionAtRestProvider,
-      clusterType: 'REPLICASET',
-      replicationSpecs: [{ regionConfigs }],
+      clusterType: shards === 0 ? 'REPLICASET' : 'SHARDED',
+      replicationSpecs: Array.from({ length: Math.max(1, shards) }, () => ({ regionConfigs })),
       selfManaged: { administrator: this.administrator },
     });
   }
