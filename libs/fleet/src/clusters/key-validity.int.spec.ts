@@ -110,13 +110,13 @@ describe('a key that is gone', () => {
     await key.invalidated();
     expect(await states()).toEqual({ sound: 'DISABLING', broken: 'IDLE' });
     expect(await fleet.fleet.messaging.deadLetters.list()).toEqual([]);
+    // A try that is under way while it is mended would count its wait from the time to which the clock is set below.
+    const isPutOff = async () =>
+      (await fleet.database.query(`SELECT FROM cluster WHERE name = 'broken' AND reconcile_at > $1`, [fleet.clock.now()])).length === 1;
+    await waitFor(isPutOff, { describe: () => 'the broken cluster to be tried in vain' });
     await settings(`|| '{"clusterType": "REPLICASET"}'`);
-    // More than once: a try that began before it was mended counts its wait from its end.
-    const later = async () => {
-      fleet.clock.advance(30_000);
-      return (await states())['broken'] === 'DISABLING';
-    };
-    await waitFor(later, { describe: () => 'the mended cluster to be disabled' });
+    fleet.clock.advance(30_000);
+    await waitFor(async () => (await states())['broken'] === 'DISABLING', { describe: () => 'the mended cluster to be disabled' });
   });
 
   it('stops nothing in mode observe', async () => {
