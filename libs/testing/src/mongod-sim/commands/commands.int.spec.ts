@@ -55,7 +55,7 @@ describe('commands of mongod-sim, with the real driver', () => {
   it('knows of every command what rights it needs; only what members ask each other is for them alone', async () => {
     const { commands } = await admin.command({ listCommands: 1 });
     const internal = Object.keys(commands as object).filter((name) => actionOf(name, {}) === 'internal');
-    expect(internal).toEqual(['_addShard', 'replSetHeartbeat', 'replSetRequestVotes', 'replSetUpdatePosition']);
+    expect(internal).toEqual(['_addShard', 'replSetGetRBID', 'replSetHeartbeat', 'replSetRequestVotes', 'replSetUpdatePosition']);
   });
 
   it('refuses what mongod refuses, with its codes', async () => {
