@@ -31,7 +31,8 @@ export class BlockPool {
 
   #start(worker: Worker): Thread {
     const thread: Thread = { worker, running: new Map() };
-    worker.on('message', ({ id, result }: BlockReply) => {
+    worker.on('message', ({ id, result, unused }: BlockReply) => {
+      if (unused !== null) this.recycle(unused);
       thread.running.get(id)?.resolve(result);
       thread.running.delete(id);
       this.#dispatch();

@@ -55,6 +55,8 @@ export interface BlockRequest {
 export interface BlockReply {
   readonly id: number;
   readonly result: BlockResult;
+  /** The scratch memory of the job where nothing was sealed into it: left here, it would wait for this thread's garbage collection. */
+  readonly unused: ArrayBuffer | null;
 }
 
 /** Below this, memory is cheaper than carrying a whole block's buffer around. */
@@ -130,6 +132,12 @@ function resultOf(job: BlockJob): BlockResult {
 
 parentPort!.on('message', ({ id, job }: BlockRequest) => {
   const result = resultOf(job);
-  const reply: BlockReply = { id, result };
-  parentPort!.postMessage(reply, result.kind === 'sealed' ? [result.sealed] : []);
+  const sealed = result.kind === 'sealed' ? result.sealed : null;
+  const scratch = job.kind === 'seal' ? job.scratch : null;
+  const unused = scratch === sealed ? null : scratch;
+  const reply: BlockReply = { id, result, unused };
+  parentPort!.postMessage(
+    reply,
+    [sealed, unused].filter((buffer) => buffer !== null),
+  );
 });
